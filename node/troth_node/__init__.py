@@ -1,0 +1,1 @@
+"""Troth's node: the effects (sockets, storage, processes) around the pure protocol library."""
