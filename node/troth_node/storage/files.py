@@ -1,0 +1,85 @@
+"""Small files that survive a power cut: data is synced before its name appears, the name before we go on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from troth_node.storage.errors import LockHeld
+
+PRIVATE_FILE_MODE = 0o600
+PRIVATE_DIRECTORY_MODE = 0o700
+OTHERS_MASK = 0o077
+
+_PID_BYTES = 20
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable: a power cut may undo an unsynced rename. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def create_file(path: Path, data: bytes) -> None:
+    """A new private file, whole or absent after a crash. Raises OSError (FileExistsError: name taken)."""
+    if path.exists():
+        raise FileExistsError(f"{path} exists")
+    _write_and_rename(path, data, os.O_EXCL)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a private file: old or new contents after a crash, never a mixture. Raises OSError."""
+    _write_and_rename(path, data, os.O_TRUNC)
+
+
+def _write_and_rename(path: Path, data: bytes, flag: int) -> None:
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | flag, PRIVATE_FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.rename(path)
+    sync_directory(path.parent)
+
+
+class Lock:
+    """An exclusive advisory lock on a file, held until release or the end of the process, even by kill -9.
+
+    The file stays when the lock goes: removing it would let two processes lock two files of one name.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    @classmethod
+    def take(cls, path: Path) -> Lock:
+        """Lock the file, creating it if absent. Raises LockHeld, OSError."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        except BlockingIOError:
+            held = LockHeld(_holder(descriptor))
+            os.close(descriptor)
+            raise held from None
+        except OSError:
+            os.close(descriptor)
+            raise
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let the lock go; a second call does nothing."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+def _holder(descriptor: int) -> int | None:
+    written = os.pread(descriptor, _PID_BYTES, 0).strip()
+    return int(written) if written.isdigit() else None

@@ -1,0 +1,113 @@
+"""A number beside the store that only grows: it tells an old copy of the store from a crash.
+
+Theory of operation. `Store.apply(signed=True)` raises the store's generation in the same transaction as the
+rows that let signed bytes leave; then `Guard.advance` brings the guard up to it; only then do the bytes
+leave. So a crash leaves the store ahead of the guard or equal to it, and a store behind its guard is an old
+copy that somebody put back: the node must not sign before it has learnt from its peers what it had said. A
+whole directory put back from a backup takes the guard with it: no local file can tell that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final, Literal
+
+from troth_node.storage.errors import GuardError
+from troth_node.storage.files import create_file, replace_file
+from troth_node.storage.store import Store
+
+__all__ = ["Guard", "GuardError", "compare"]
+
+_NAME: Final = "guard"
+_MAX_BYTES: Final = 256
+_SHAPE: Final = re.compile(rb"(troth-guard 1 (0|[1-9][0-9]{0,18}) )([0-9a-f]{64})\n")
+
+
+class Guard:
+    """The guard file of a directory. `generation` is what is on synced disk."""
+
+    def __init__(self, path: Path, generation: int) -> None:
+        """Not for callers: `create` and `open` make guards."""
+        self._path = path
+        self._fault: str | None = None
+        self.generation = generation
+
+    @classmethod
+    def create(cls, directory: Path) -> Guard:
+        """A new guard at generation 0. Raises GuardError, also if there is one."""
+        path = directory / _NAME
+        try:
+            create_file(path, _encode(0))
+        except OSError as error:
+            raise GuardError(
+                f"{path}: cannot be created ({error.strerror or error}); choose an empty directory"
+            ) from error
+        return cls(path, 0)
+
+    @classmethod
+    def open(cls, directory: Path) -> Guard:
+        """Read the guard. Raises GuardError if it is missing or damaged."""
+        path = directory / _NAME
+        try:
+            with path.open("rb") as file:
+                data = file.read(_MAX_BYTES)
+        except OSError as error:
+            raise GuardError(
+                f"{path}: cannot be read ({error.strerror}); start the node as restored"
+            ) from error
+        return cls(path, _decode(path, data))
+
+    def advance(self, generation: int) -> None:
+        """Raise the number and sync it (about half a millisecond); the same number costs nothing.
+
+        Raises GuardError if asked to go back, or if the disk fails: from then on at every call, as a second
+        fsync that succeeds would prove nothing.
+        """
+        if self._fault is not None:
+            raise GuardError(self._fault)
+        if generation < self.generation:
+            raise GuardError(
+                f"{self._path}: cannot go from {self.generation} back to {generation}; start the node as restored"
+            )
+        if generation > self.generation:
+            self._write(generation)
+
+    def _write(self, generation: int) -> None:
+        try:
+            replace_file(self._path, _encode(generation))
+        except OSError as error:
+            self._fault = (
+                f"{self._path}: cannot be written ({error.strerror}); check the disk, then start again"
+            )
+            raise GuardError(self._fault) from error
+        self.generation = generation
+
+
+def compare(store: Store, guard: Guard) -> Literal["ok", "store_behind"]:
+    """Compare both at the start, and let a guard that a crash left behind catch up before anything is sent.
+
+    `store_behind` means an old copy of the store: enter restore mode. At its end, `store.apply(...,
+    at_least=guard.generation)` makes the two agree again. Raises GuardError.
+    """
+    if store.generation < guard.generation:
+        return "store_behind"
+    guard.advance(store.generation)
+    return "ok"
+
+
+def _encode(generation: int) -> bytes:
+    body = b"troth-guard 1 %d " % generation
+    return body + _checksum(body) + b"\n"
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
+
+
+def _decode(path: Path, data: bytes) -> int:
+    parts = _SHAPE.fullmatch(data)
+    if parts is None or _checksum(parts[1]) != parts[3]:
+        raise GuardError(f"{path}: damaged; remove it and start the node as restored")
+    return int(parts[2])

@@ -1,0 +1,376 @@
+"""The node's rows on synced disk: one connection, one transaction per call, and after a fault nothing more.
+
+Theory of operation. A call to `apply` is one transaction committed with synchronous=FULL: when it returns,
+the rows survive a power cut. When it raises StoreConflict, nothing was written and the store is still good.
+When it raises any other StoreError, the outcome is unknown (the rows may or may not be there at the next
+start) and the store is *poisoned*: the kernel may already have dropped the pages that it failed to write,
+so a second fsync that succeeds would prove nothing. A poisoned store answers no call but `close`; the node
+stops and starts again from the disk.
+
+SQLite's own checkpoints hide their errors, both the automatic ones and the one at close. Therefore they are
+switched off, and the store checkpoints by itself where an error can be seen.
+
+This is the only module that imports apsw. No other SQLite may open the file in this process: closing a second
+descriptor drops the first one's locks. One caller at a time; any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Self, assert_never
+
+import apsw
+
+from troth_node.storage.errors import LockHeld, StoreConflict, StoreError
+from troth_node.storage.files import PRIVATE_FILE_MODE, Lock, sync_directory
+from troth_protocol.effects import Erase, Persist, Write
+
+__all__ = ["FORMAT", "Store", "StoreConflict", "StoreError"]
+
+FORMAT: Final = 1
+
+_APPLICATION_ID: Final = 0x54726F74  # "Trot"
+_CHECKPOINT_PAGES: Final = 4_000  # 16 MiB of log: the price of reading it again after a crash is some 50 ms
+_SCAN_ROWS: Final = 128
+_TABLE_NAME: Final = re.compile(r"(?!sqlite_|meta$)[a-z][a-z0-9_]{0,30}")
+
+# Name, value, what SQLite must answer when asked again; and why.
+_PRAGMAS: Final = (
+    ("synchronous", "FULL", 2),  # fsync in every commit
+    ("fullfsync", "ON", 1),  # where fsync alone does not reach the platter
+    ("checkpoint_fullfsync", "ON", 1),
+    ("trusted_schema", "OFF", 0),  # a crafted file runs no code
+    ("cell_size_check", "ON", 1),  # damage is found sooner
+    ("mmap_size", "0", 0),  # an I/O error is an error, not a signal
+)
+
+_ADVICE: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
+    (apsw.BusyError, "locked by another program; close that program, then start again"),
+    (
+        apsw.NotADBError,
+        "not a Troth store, or its first page is damaged; restore a backup or move the file away",
+    ),
+    (apsw.CorruptError, "damaged; move it away, then restore a backup or rebuild from peers"),
+    (apsw.FullError, "the disk is full; free some space, then start again"),
+    (apsw.IOError, "the disk failed to read or write; check it, then start again"),
+    (apsw.CantOpenError, "cannot be opened; check that the path is a file and yours"),
+    (apsw.ReadOnlyError, "read-only; make the file and its directory writable, then start again"),
+    (apsw.PermissionsError, "access denied; check whose file it is"),
+)
+
+
+class Store:
+    """Tables of rows `key: bytes -> value: bytes`. Once it is poisoned or closed, every call raises StoreError.
+
+    `generation` counts the signed calls to `apply`; see guard.py.
+    """
+
+    generation: int
+
+    def __init__(self, path: Path, connection: apsw.Connection, lock: Lock, tables: Sequence[str]) -> None:
+        """Not for callers: `open` makes stores."""
+        self._path = path
+        self._connection = connection
+        self._lock = lock
+        self._tables = frozenset(tables)
+        self._fault: str | None = None
+        self._log_pages = 0
+        self.generation = 0
+
+    @classmethod
+    def open(cls, path: Path, tables: Sequence[str]) -> Store:
+        """Open the store, creating file and tables as needed, and check its structure (time grows with size).
+
+        Table names are `[a-z][a-z0-9_]{0,30}`, not `meta`. Raises StoreError, ValueError for a bad table
+        name.
+        """
+        for name in tables:
+            if not _TABLE_NAME.fullmatch(name):
+                raise ValueError(f"bad table name {name!r}")
+        lock = _take_lock(path)
+        try:
+            return cls._open_locked(path, lock, tables)
+        except apsw.Error as error:
+            lock.release()
+            raise StoreError(_explain(path, error)) from error
+        except OSError as error:
+            lock.release()
+            raise StoreError(f"{path}: {error.strerror}; check the directory and the disk") from error
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _open_locked(cls, path: Path, lock: Lock, tables: Sequence[str]) -> Store:
+        if not path.exists():
+            _create(path)
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            _check_identity(path, connection)
+            _configure(path, connection)
+            _check_structure(path, connection)
+            for name in tables:
+                connection.execute(
+                    f'CREATE TABLE IF NOT EXISTS "{name}"'
+                    "(key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID"
+                )
+            store = cls(path, connection, lock, tables)
+            store.generation = _read_meta(connection)["generation"]
+            connection.set_wal_hook(store._note_log_pages)
+        except BaseException:
+            connection.close(force=True)
+            raise
+        return store
+
+    def apply(self, writes: Sequence[Write], *, signed: bool = False, at_least: int = 0) -> int:
+        """Write all rows in one transaction, durable on return; returns the generation after it.
+
+        `signed` marks a call whose rows let signed bytes leave: it raises the generation by one, and the
+        caller advances the guard to the returned value before it sends. `at_least` lifts the generation
+        first: a restored store passes the guard's, so that the two agree again. Raises StoreConflict,
+        StoreError.
+        """
+        connection = self._usable()
+        self._check_tables(write.table for write in writes)
+        generation = max(self.generation, at_least) + signed
+        if not writes and generation == self.generation:
+            return generation
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for write in writes:
+                self._write(connection, write)
+            if generation != self.generation:
+                connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (generation,))
+            connection.execute("COMMIT")
+            self.generation = generation
+            self._checkpoint_if_long(connection)
+        except apsw.Error as error:
+            raise self._poison(error) from error
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        return generation
+
+    def _write(self, connection: apsw.Connection, write: Write) -> None:
+        match write:
+            case Persist(table, key, value, once=False):
+                connection.execute(f'INSERT OR REPLACE INTO "{table}" VALUES (?, ?)', (key, value))
+            case Persist(table, key, value):
+                connection.execute(
+                    f'INSERT INTO "{table}" VALUES (?, ?) ON CONFLICT (key) DO NOTHING', (key, value)
+                )
+                if connection.changes() == 0 and _select(connection, table, key) != value:
+                    raise StoreConflict(table, key)
+            case Erase(table, key):
+                connection.execute(f'DELETE FROM "{table}" WHERE key = ?', (key,))
+            case _ as never:
+                assert_never(never)
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """The value under a key, or None."""
+        self._check_tables((table,))
+        connection = self._usable()
+        try:
+            return _select(connection, table, key)
+        except apsw.Error as error:
+            raise self._poison(error) from error
+
+    def scan(
+        self, table: str, prefix: bytes = b"", after: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose key starts with `prefix` and is greater than `after`, in the byte order of their keys.
+
+        Rows are read in pages, so `apply` may be called between two of them; a row that it writes ahead of
+        the scan is seen, one behind it is not.
+        """
+        self._check_tables((table,))
+        self._usable()
+        start = prefix if after is None else max(prefix, after + b"\0")
+        return self._scan_pages(table, prefix, start)
+
+    def _scan_pages(self, table: str, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        query = f'SELECT key, value FROM "{table}" WHERE key >= ? ORDER BY key LIMIT {_SCAN_ROWS}'
+        rows = self._read(query, start)
+        while rows:
+            for key, value in rows:
+                if not key.startswith(prefix):
+                    return
+                yield key, value
+            rows = self._read(query, rows[-1][0] + b"\0")
+
+    def count(self, table: str) -> int:
+        """The number of rows of a table; time grows with it."""
+        self._check_tables((table,))
+        [(rows,)] = self._read(f'SELECT count(*) FROM "{table}"')
+        return int(rows)
+
+    def backup(self, path: Path) -> None:
+        """Write a compact, synced copy to a new private file. A fault removes the copy and poisons nothing.
+
+        The copy is a store: put it back as the only file of that name (with no `-wal` file beside it). It
+        is old by then, which the guard tells. Raises StoreError, also if the file exists.
+        """
+        connection = self._usable()
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE))
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}; choose another place for the copy") from error
+        try:
+            connection.execute("VACUUM INTO ?", (str(path),))
+            _sync_file(path)
+            sync_directory(path.parent)
+        except apsw.Error as error:
+            path.unlink()
+            raise StoreError(f"no copy was made: {_explain(path, error)}") from error
+        except OSError as error:
+            path.unlink()
+            raise StoreError(f"{path}: {error.strerror}; no copy was made, check that disk") from error
+
+    def close(self) -> None:
+        """Fold the log into the file and let both go. A second call does nothing. Raises StoreError."""
+        if self._lock.descriptor < 0:
+            return
+        try:
+            if self._fault is None:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            raise self._poison(error) from error
+        finally:
+            self._fault = self._fault or f"{self._path}: the store is closed"
+            self._connection.close(force=True)
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _usable(self) -> apsw.Connection:
+        if self._fault is not None:
+            raise StoreError(self._fault)
+        return self._connection
+
+    def _check_tables(self, names: Iterator[str] | tuple[str, ...]) -> None:
+        for name in names:
+            if name not in self._tables:
+                raise StoreError(f"{self._path}: no table {name!r}; name it when opening the store")
+
+    def _read(self, query: str, *arguments: bytes) -> list[tuple[Any, ...]]:
+        connection = self._usable()
+        try:
+            return connection.execute(query, arguments).fetchall()
+        except apsw.Error as error:
+            raise self._poison(error) from error
+
+    def _poison(self, error: apsw.Error) -> StoreError:
+        self._fault = _explain(self._path, error)
+        return StoreError(self._fault)
+
+    def _roll_back(self, connection: apsw.Connection) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            raise self._poison(error) from error
+
+    def _note_log_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint_if_long(self, connection: apsw.Connection) -> None:
+        if self._log_pages >= _CHECKPOINT_PAGES:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._log_pages = 0
+
+
+def _take_lock(path: Path) -> Lock:
+    try:
+        return Lock.take(path.with_name(path.name + ".lock"))
+    except LockHeld as held:
+        raise StoreError(f"{path}: locked by {held.holder}; stop that process first") from None
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}; check the directory and the disk") from error
+
+
+def _create(path: Path) -> None:
+    """A store appears under its name complete, so an empty or unmarked file of that name is always damage."""
+    if path.with_name(path.name + "-wal").exists():
+        raise StoreError(f"{path}: missing beside its own log; restore both together, or move the log away")
+    fresh = path.with_name(path.name + ".new")
+    for suffix in ("", "-journal"):
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE))
+    connection = apsw.Connection(str(fresh), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.execute(
+            f"PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA application_id = {_APPLICATION_ID};"
+            "BEGIN; CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+            f"INSERT INTO meta VALUES ('format', {FORMAT}), ('generation', 0); COMMIT"
+        )
+    finally:
+        connection.close(force=True)
+    fresh.rename(path)
+    sync_directory(path.parent)
+
+
+def _check_identity(path: Path, connection: apsw.Connection) -> None:
+    """Look before changing anything: this may be somebody else's file, or a later version's."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.pragma("locking_mode", "EXCLUSIVE")
+    if connection.pragma("application_id") != _APPLICATION_ID:
+        raise StoreError(f"{path}: not a Troth store, or emptied; choose another path or restore a backup")
+    meta = _read_meta(connection)
+    if not {"format", "generation"} <= meta.keys():
+        raise StoreError(f"{path}: damaged, its own description is missing; restore a backup")
+    if meta["format"] > FORMAT:
+        raise StoreError(
+            f"{path}: format {meta['format']} is newer than {FORMAT}; start a newer version of the node"
+        )
+
+
+def _configure(path: Path, connection: apsw.Connection) -> None:
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    if connection.pragma("journal_mode", "WAL") != "wal":
+        raise StoreError(f"{path}: this file system keeps no write-ahead log; use a local disk")
+    for name, value, expected in _PRAGMAS:
+        connection.pragma(name, value)
+        actual = connection.pragma(name)
+        if actual != expected:
+            raise StoreError(f"{path}: SQLite keeps {name} at {actual}; use the SQLite that comes with apsw")
+
+
+def _check_structure(path: Path, connection: apsw.Connection) -> None:
+    [(finding,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if finding != "ok":
+        line = " ".join(str(finding).split())
+        raise StoreError(
+            f"{path}: damaged ({line}); move it away, then restore a backup or rebuild from peers"
+        )
+
+
+def _read_meta(connection: apsw.Connection) -> dict[str, int]:
+    rows: list[tuple[Any, ...]] = connection.execute("SELECT key, value FROM meta").fetchall()
+    return dict(rows)
+
+
+def _select(connection: apsw.Connection, table: str, key: bytes) -> bytes | None:
+    query = f'SELECT value FROM "{table}" WHERE key = ?'
+    rows: list[tuple[Any, ...]] = connection.execute(query, (key,)).fetchall()
+    return rows[0][0] if rows else None
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explain(path: Path, error: apsw.Error) -> str:
+    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "SQLite refused; report this")
+    return f"{path}: {advice} ({type(error).__name__}: {' '.join(str(error).split())})"

@@ -1,0 +1,79 @@
+"""What a close is about: heads, claims and evidence. A report holds one witness's, the cut holds their union."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from troth_protocol.errors import FaultBoundBroken, Invalid
+from troth_protocol.log.ops import EVIDENCE_MAX_BYTES
+from troth_protocol.wire.chunks import Chunks, pack_rows, unpack_rows
+from troth_protocol.wire.codec import Value
+from troth_protocol.wire.crypto import digest
+
+HEADS_MAX = 200_000
+EVIDENCE_MAX = 256
+_HASH_BYTES = 32
+
+
+@dataclass(slots=True)
+class Findings:
+    """`heads`: author -> (seq, entry id); `claims`: lock id -> preimage; `evidence`: digest -> bytes."""
+
+    heads: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    claims: dict[bytes, bytes] = field(default_factory=dict)
+    evidence: dict[bytes, bytes] = field(default_factory=dict)
+
+    def chunks(self) -> Chunks:
+        """The canonical bytes, chunked: heads, claims and evidence in key order. The chunks' root is the digest."""
+        rows: list[Value] = [["head", key, *self.heads[key]] for key in sorted(self.heads)]
+        rows += [["claim", key, self.claims[key]] for key in sorted(self.claims)]
+        rows += [["evidence", self.evidence[key]] for key in sorted(self.evidence)]
+        return Chunks(pack_rows(rows))
+
+    def add_evidence(self, data: bytes) -> None:
+        """Add one piece of evidence, once."""
+        self.evidence[digest(data)] = data
+
+
+def load_findings(data: bytes) -> Findings:
+    """Decode; Invalid("bad_findings") unless re-encoding gives the same bytes."""
+    out = Findings()
+    for item in unpack_rows(data):
+        _load_row(out, item)
+    if len(out.heads) > HEADS_MAX or len(out.evidence) > EVIDENCE_MAX or out.chunks().data != data:
+        raise Invalid("bad_findings", "not in canonical order, or too many")
+    return out
+
+
+def _load_row(out: Findings, item: Value) -> None:
+    match item:
+        case ["head", bytes(author), int(seq), bytes(entry)] if len(author) == len(entry) == _HASH_BYTES:
+            out.heads[author] = (seq, entry)
+        case ["claim", bytes(lock), bytes(preimage)] if len(lock) == _HASH_BYTES:
+            out.claims[lock] = preimage
+        case ["evidence", bytes(evidence)] if len(evidence) <= EVIDENCE_MAX_BYTES:
+            out.add_evidence(evidence)
+        case _:
+            raise Invalid("bad_findings", "expected head, claim or evidence")
+
+
+def merge(findings: Iterable[Findings]) -> Findings:
+    """The cut of several reports: pointwise maximum of heads, union of the rest. Nothing in it is discretionary.
+
+    Raises FaultBoundBroken if two reports hold different certified entries at one place.
+    """
+    out = Findings()
+    for item in findings:
+        for author, head in item.heads.items():
+            _raise_head(out, author, head)
+        out.claims.update(item.claims)
+        out.evidence.update(item.evidence)
+    return out
+
+
+def _raise_head(out: Findings, author: bytes, head: tuple[int, bytes]) -> None:
+    known = out.heads.get(author, (0, b""))
+    if head[0] == known[0] and head != known:
+        raise FaultBoundBroken(f"two certified entries at {author.hex()}:{head[0]}")
+    out.heads[author] = max(known, head)

@@ -1,0 +1,85 @@
+"""What the pure core asks its shell to do, as data, in order: a Persist is on synced disk before any later Send leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from troth_protocol.wire.messages import MESSAGES, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Store `value` under `key`. With `once`, a different value already there is a fault: the shell stops the node."""
+
+    table: str
+    key: bytes
+    value: bytes
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Forget a row (no fault if it is absent)."""
+
+    table: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One frame payload to one peer, named by its 32-byte public key."""
+
+    peer: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Call the core back with this name after the delay, on the monotonic clock. A later one of that name replaces it."""
+
+    name: str
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something for the agent layer above the core; `event` is one of the classes that the core documents."""
+
+    event: object
+
+
+Write: TypeAlias = Persist | Erase
+Effect: TypeAlias = Persist | Erase | Send | SetTimer | Notice
+
+
+class Effects:
+    """The ordered list that every machine of the core appends to."""
+
+    def __init__(self) -> None:
+        self._items: list[Effect] = []
+
+    def persist(self, table: str, key: bytes, value: bytes, *, once: bool = False) -> None:
+        """Ask for a row to be stored."""
+        self._items.append(Persist(table, key, value, once))
+
+    def erase(self, table: str, key: bytes) -> None:
+        """Ask for a row to be forgotten."""
+        self._items.append(Erase(table, key))
+
+    def send(self, peer: bytes, message: Message) -> None:
+        """Ask for a message to be sent."""
+        self._items.append(Send(peer, MESSAGES.encode(message)))
+
+    def timer(self, name: str, delay_ms: int) -> None:
+        """Ask to be called back."""
+        self._items.append(SetTimer(name, delay_ms))
+
+    def notice(self, event: object) -> None:
+        """Tell the agent layer."""
+        self._items.append(Notice(event))
+
+    def drain(self) -> list[Effect]:
+        """Everything asked for since the last call, in order."""
+        items, self._items = self._items, []
+        return items

@@ -1,0 +1,262 @@
+"""The genesis document: everything that the members of one network agree on before its first epoch.
+
+Its digest is the network id, which every signature covers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from troth_protocol.errors import Invalid
+from troth_protocol.wire.crypto import digest, is_valid_key
+from troth_protocol.wire.schema import AMOUNT, KEY, PPM, Record, many, nested, text, uint
+
+PROTOCOL_VERSION = 1
+_DOMAIN = b"troth/genesis/1"
+HOUR_MAX = 23
+OUTCOMES_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An account that exists from the start: balance and bonds by role, in atomic units."""
+
+    key: bytes
+    balance: int
+    witness: int
+    attester: int
+    agent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """How many epochs each phase of a question lasts."""
+
+    commit: int
+    attest: int
+    reveal: int
+    attest_reveal: int
+
+    def total(self) -> int:
+        """Epochs from the opening of a question to the close that settles it."""
+        return self.commit + self.attest + self.reveal + self.attest_reveal
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A standing topic: `questions` questions in all, `per_epoch` of them opened each epoch from `first` on.
+
+    Question i asks about day `start` + i // len(hours), hour hours[i % len(hours)]; its prior counts the sealed
+    outcomes of category categories[i % len(hours)] on top of the pseudo-counts `prior[category]`.
+    """
+
+    name: str
+    text: str
+    outcomes: tuple[str, ...]
+    start: str
+    hours: tuple[int, ...]
+    categories: tuple[int, ...]
+    prior: tuple[tuple[int, ...], ...]
+    first: int
+    questions: int
+    per_epoch: int
+    emission: int
+    phases: Phases
+
+    def slot(self, index: int) -> str:
+        """The hour that question `index` asks about, as YYYY-MM-DDTHH:00 local time."""
+        day = date.fromisoformat(self.start) + timedelta(days=index // len(self.hours))
+        return f"{day.isoformat()}T{self.hours[index % len(self.hours)]:02d}:00"
+
+    def category(self, index: int) -> int:
+        """The prior's category of question `index`."""
+        return self.categories[index % len(self.hours)]
+
+    def indices(self, epoch: int) -> range:
+        """The questions that open in an epoch."""
+        begin = (epoch - self.first) * self.per_epoch
+        return range(max(0, begin), max(0, min(begin + self.per_epoch, self.questions)))
+
+    def question_text(self, index: int) -> str:
+        """The question in words."""
+        return self.text.replace("{slot}", self.slot(index))
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """Timers, in milliseconds of each node's own monotonic clock; nothing certified depends on them."""
+
+    epoch_ms: int
+    grace_ms: int
+    slot_ms: int
+    slot_max_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The mechanism's parameters; amounts in atomic units, shares in parts per million."""
+
+    fee: int
+    creation_fee: int
+    min_wager: int
+    epsilon_ppm: int
+    kappa_ppm: int
+    house: int
+    attest_fee: int
+    attest_penalty_ppm: int
+    void_ppm: int
+    value_ppm: int
+    slash_author_ppm: int
+    slash_witness_ppm: int
+    reporter_ppm: int
+    reporter_max: int
+    evidence_epochs: int
+    silent_epochs: int
+    witnesses_min: int
+    witnesses_max: int
+    signals_max: int
+    mint_per_epoch: int
+    mint_epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """The document itself; `reserve` is the supply that emissions are paid from."""
+
+    protocol: int
+    name: str
+    pacing: Pacing
+    rules: Rules
+    holders: tuple[Holder, ...]
+    topics: tuple[Topic, ...]
+    reserve: int
+
+    def encode(self) -> bytes:
+        """Canonical bytes; their digest is the network id."""
+        return GENESIS.encode(self)
+
+    def network(self) -> bytes:
+        """The network id: H(domain, payload)."""
+        return network_id(self.encode())
+
+    def topic(self, name: str) -> Topic:
+        """The topic of that name; Invalid("unknown_topic")."""
+        for topic in self.topics:
+            if topic.name == name:
+                return topic
+        raise Invalid("unknown_topic", name)
+
+
+def network_id(payload: bytes) -> bytes:
+    """The network id of a genesis document's bytes."""
+    return digest(bytes([len(_DOMAIN)]) + _DOMAIN + payload)
+
+
+_SHARE = uint(PPM)
+_PHASES = Record(
+    "phases", Phases, {name: uint(1000) for name in ("commit", "attest", "reveal", "attest_reveal")}
+)
+_HOLDER = Record(
+    "holder",
+    Holder,
+    {"key": KEY, "balance": AMOUNT, "witness": AMOUNT, "attester": AMOUNT, "agent": AMOUNT},
+)
+_TOPIC = Record(
+    "topic",
+    Topic,
+    {
+        "name": text(32),
+        "text": text(1024),
+        "outcomes": many(text(64), OUTCOMES_MAX, 2),
+        "start": text(10),
+        "hours": many(uint(HOUR_MAX), 24, 1),
+        "categories": many(uint(63), 24, 1),
+        "prior": many(many(uint(10**9), OUTCOMES_MAX, 2), 64, 1),
+        "first": uint(),
+        "questions": uint(10**9),
+        "per_epoch": uint(1000),
+        "emission": AMOUNT,
+        "phases": nested(_PHASES),
+    },
+)
+_PACING = Record(
+    "pacing",
+    Pacing,
+    {name: uint(86_400_000) for name in ("epoch_ms", "grace_ms", "slot_ms", "slot_max_ms")},
+)
+_RULES = Record(
+    "rules",
+    Rules,
+    {
+        "fee": AMOUNT,
+        "creation_fee": AMOUNT,
+        "min_wager": AMOUNT,
+        "epsilon_ppm": _SHARE,
+        "kappa_ppm": _SHARE,
+        "house": AMOUNT,
+        "attest_fee": AMOUNT,
+        "attest_penalty_ppm": _SHARE,
+        "void_ppm": _SHARE,
+        "value_ppm": uint(),
+        "slash_author_ppm": _SHARE,
+        "slash_witness_ppm": _SHARE,
+        "reporter_ppm": _SHARE,
+        "reporter_max": AMOUNT,
+        "evidence_epochs": uint(10**6),
+        "silent_epochs": uint(10**6),
+        "witnesses_min": uint(64),
+        "witnesses_max": uint(64),
+        "signals_max": uint(64),
+        "mint_per_epoch": AMOUNT,
+        "mint_epochs": uint(),
+    },
+)
+GENESIS = Record(
+    "genesis",
+    Genesis,
+    {
+        "protocol": uint(PROTOCOL_VERSION),
+        "name": text(64),
+        "pacing": nested(_PACING),
+        "rules": nested(_RULES),
+        "holders": many(nested(_HOLDER), 10_000, 1),
+        "topics": many(nested(_TOPIC), 64),
+        "reserve": AMOUNT,
+    },
+)
+
+
+def load_genesis(payload: bytes) -> Genesis:
+    """Decode and check a genesis document; Invalid("bad_genesis") says what is wrong with it."""
+    genesis = GENESIS.decode(payload)
+    if genesis.protocol != PROTOCOL_VERSION:
+        raise Invalid("bad_genesis", f"protocol version {genesis.protocol}, this is {PROTOCOL_VERSION}")
+    keys = [holder.key for holder in genesis.holders]
+    if keys != sorted(set(keys)) or not all(map(is_valid_key, keys)):
+        raise Invalid("bad_genesis", "holders must be distinct valid keys in order")
+    if not any(holder.witness for holder in genesis.holders):
+        raise Invalid("bad_genesis", "no holder has a witness bond")
+    if len({topic.name for topic in genesis.topics}) != len(genesis.topics):
+        raise Invalid("bad_genesis", "topic names must be distinct")
+    for topic in genesis.topics:
+        _validate_topic(topic, genesis.rules.epsilon_ppm)
+    return genesis
+
+
+def _validate_topic(topic: Topic, epsilon_ppm: int) -> None:
+    size = len(topic.outcomes)
+    try:
+        date.fromisoformat(topic.start)
+        topic.slot(max(0, topic.questions - 1))
+    except (ValueError, OverflowError):
+        raise Invalid("bad_genesis", f"topic {topic.name}: start must be a date YYYY-MM-DD") from None
+    if len(topic.categories) != len(topic.hours) or max(topic.categories) >= len(topic.prior):
+        raise Invalid("bad_genesis", f"topic {topic.name}: a category for each hour, a prior for each category")
+    if any(len(counts) != size or min(counts) < 1 for counts in topic.prior):
+        raise Invalid("bad_genesis", f"topic {topic.name}: positive pseudo-counts, one per outcome")
+    if not 0 < epsilon_ppm * size <= PPM:
+        raise Invalid("bad_genesis", f"topic {topic.name}: epsilon leaves no room for {size} outcomes")
+    phases = topic.phases
+    if phases.commit < 1 or min(phases.attest, phases.reveal, phases.attest_reveal) < 2:
+        raise Invalid("bad_genesis", f"topic {topic.name}: attest, reveal and attest_reveal last at least 2 epochs")

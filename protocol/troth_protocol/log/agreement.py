@@ -1,0 +1,88 @@
+"""Agreements: the terms that buyer and seller both signed, as the buyer's log records them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from troth_protocol.errors import Invalid
+from troth_protocol.wire.crypto import KeyPair, object_id, preimage, verify
+from troth_protocol.wire.schema import AMOUNT, EPOCH, HASH, ID, KEY, PPM, Record, optional, text, uint
+
+AGREEMENT_DOMAIN = "troth/agreement/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Who gets which signal for which question, and the citation weight that pays for it.
+
+    `transcript` is the digest of the accepted message, so the negotiation behind the terms cannot be rewritten.
+    `deliver` is the epoch in which the seller delivers; `price` is 0 when the signal is paid by citation alone.
+    """
+
+    buyer: bytes
+    seller: bytes
+    question: bytes
+    document: str
+    min_weight_ppm: int
+    min_wager: int
+    floor: int
+    price: int
+    deliver: int
+    transcript: bytes
+    hashlock: bytes | None = None
+
+
+AGREEMENT = Record(
+    "agreement",
+    Agreement,
+    {
+        "buyer": KEY,
+        "seller": KEY,
+        "question": ID,
+        "document": text(128),
+        "min_weight_ppm": uint(PPM),
+        "min_wager": AMOUNT,
+        "floor": AMOUNT,
+        "price": AMOUNT,
+        "deliver": EPOCH,
+        "transcript": HASH,
+        "hashlock": optional(HASH),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAgreement:
+    """An agreement's bytes with both signatures."""
+
+    agreement: bytes
+    buyer_signature: bytes
+    seller_signature: bytes
+
+
+def sign_agreement(keys: KeyPair, network: bytes, agreement: bytes) -> bytes:
+    """One party's signature over the agreement's bytes."""
+    return keys.sign(preimage(AGREEMENT_DOMAIN, network, agreement))
+
+
+def verify_party(party: bytes, network: bytes, agreement: bytes, signature: bytes) -> None:
+    """Check one party's signature; Invalid("bad_signature")."""
+    if not verify(party, preimage(AGREEMENT_DOMAIN, network, agreement), signature):
+        raise Invalid("bad_signature", f"agreement is not signed by {party.hex()}")
+
+
+def agreement_id(network: bytes, agreement: bytes) -> bytes:
+    """The id of an agreement's bytes."""
+    return object_id(AGREEMENT_DOMAIN, network, agreement)
+
+
+def load_agreement(data: bytes, network: bytes, buyer_signature: bytes, seller_signature: bytes) -> Agreement:
+    """Decode an agreement and check both signatures."""
+    agreement = AGREEMENT.decode(data)
+    if agreement.buyer == agreement.seller:
+        raise Invalid("bad_agreement", "buyer and seller are the same")
+    verify_party(agreement.buyer, network, data, buyer_signature)
+    verify_party(agreement.seller, network, data, seller_signature)
+    return agreement
+
+

@@ -1,0 +1,244 @@
+"""The author: one entry under way at a time; signed once, persisted before it leaves, sent until it is final.
+
+Theory of operation. queue -> entry -> votes (> 2/3) -> certificate -> store-acks (> 2/3) -> final. The next entry
+starts when the certificate exists. At a new epoch everything that no cut holds is signed again as a new entry.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from troth_protocol.effects import Effects
+from troth_protocol.errors import Invalid
+from troth_protocol.log.book import LogBook
+from troth_protocol.log.entry import OPS_MAX, Entry, make_entry
+from troth_protocol.log.keep import keep, place_key
+from troth_protocol.log.ops import OPS, Op, Resume
+from troth_protocol.log.vote import CERTIFICATE, Certificate, Vote, verify_vote
+from troth_protocol.wire.codec import encode
+from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.messages import Certified, Submit
+
+BODY_MAX_BYTES = 100 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Ops that belong together: all in one entry, in this order."""
+
+    number: int
+    ops: tuple[Op, ...]
+    deps: tuple[bytes, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finalized:
+    """Notice: a submission's entry is stored by more than two thirds of the weight."""
+
+    number: int
+    entry: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Notice: a submission can't be signed as things stand; `code` and `detail` say why."""
+
+    number: int
+    code: str
+    detail: str
+
+
+@dataclass(slots=True)
+class _Flight:
+    entry: Entry
+    submissions: tuple[Submission, ...]
+    votes: dict[int, Vote] = field(default_factory=dict)
+    certificate: Certificate | None = None
+    acks: set[int] = field(default_factory=set)
+
+
+class Author:
+    """One agent's own log during the epochs of a process's life."""
+
+    def __init__(self, keys: KeyPair, out: Effects) -> None:
+        self.keys = keys
+        self.out = out
+        self.book: LogBook | None = None
+        self.incarnation: int | None = None
+        self.is_allowed = False
+        self._queue: deque[Submission] = deque()
+        self._flight: _Flight | None = None
+        self._unacked: dict[bytes, _Flight] = {}
+        self._numbers = 0
+
+    def submit(self, ops: tuple[Op, ...], deps: tuple[bytes, ...] = ()) -> int:
+        """Queue ops for the log; the number names them in later notices."""
+        self._numbers += 1
+        self._queue.append(_submission(self._numbers, ops, deps))
+        return self._numbers
+
+    def is_idle(self) -> bool:
+        """Nothing is queued or on its way."""
+        return not (self._queue or self._flight or self._unacked)
+
+    def open(self, book: LogBook) -> None:
+        """A new epoch is open: what the cut left out goes back to the front of the queue."""
+        self.book = book
+        flights = [*self._unacked.values(), *([self._flight] if self._flight else [])]
+        self._flight, self._unacked = None, {}
+        account = book.sealed.account(self.keys.public)
+        for flight in reversed(flights):
+            if flight.entry.header.seq > account.seq:
+                self._queue.extendleft(reversed(flight.submissions))
+            else:
+                self._finish(flight)
+        if account.frozen and not (self._queue and isinstance(self._queue[0].ops[0], Resume)):
+            self._queue.appendleft(_submission(0, (Resume(account.seq, account.head),), ()))
+
+    def restore(self, entry: Entry, certificate: Certificate | None) -> None:
+        """Take back the newest own entry of the open epoch, at start; it is sent again as it is."""
+        flight = _Flight(entry, (_submission(0, entry.ops, entry.deps),), certificate=certificate)
+        if certificate is None:
+            self._flight = flight
+        else:
+            self._unacked[entry.id] = flight
+
+    def pump(self) -> None:
+        """Sign and send the next entry, if there is one and nothing is under way."""
+        if self.book is None or not self.is_allowed or self._flight is not None or not self._queue:
+            return
+        chosen = self._choose(self.book)
+        if chosen:
+            self._launch(self.book, chosen)
+
+    def _choose(self, book: LogBook) -> list[Submission]:
+        chosen = self._take()
+        if self._check(book, chosen) is None:
+            return chosen
+        self._queue.extendleft(reversed(chosen))
+        return self._choose_singly(book)
+
+    def _take(self) -> list[Submission]:
+        taken = [self._queue.popleft()]
+        while self._queue and _fits([*taken, self._queue[0]]):
+            taken.append(self._queue.popleft())
+        return taken
+
+    def _choose_singly(self, book: LogBook) -> list[Submission]:
+        chosen: list[Submission] = []
+        for _ in range(len(self._queue)):
+            trial = [*chosen, self._queue[0]]
+            error = self._check(book, trial) if _fits(trial) else Invalid("missing", "no room")
+            if error is None:
+                chosen = trial
+            elif error.code == "missing":
+                break
+            else:
+                self.out.notice(Refused(self._queue[0].number, error.code, error.detail))
+            self._queue.popleft()
+        return chosen
+
+    def _check(self, book: LogBook, trial: list[Submission]) -> Invalid | None:
+        try:
+            book.evaluate(self._make(book, trial))
+        except Invalid as error:
+            return error
+        return None
+
+    def _make(self, book: LogBook, submissions: list[Submission]) -> Entry:
+        seq, head = book.head(self.keys.public)
+        return make_entry(
+            self.keys,
+            book.network,
+            incarnation=self._current_incarnation(book),
+            epoch=book.epoch,
+            seq=seq + 1,
+            prev=head,
+            deps=[dep for submission in submissions for dep in submission.deps],
+            ops=[op for submission in submissions for op in submission.ops],
+        )
+
+    def _current_incarnation(self, book: LogBook) -> int:
+        _, head = book.head(self.keys.public)
+        if head in book.stored:
+            return book.stored[head].entry.header.incarnation
+        sealed = book.sealed.account(self.keys.public).incarnation
+        return sealed if self.incarnation is None else max(sealed, self.incarnation)
+
+    def _launch(self, book: LogBook, submissions: list[Submission]) -> None:
+        entry = self._make(book, submissions)
+        key = place_key(book.epoch, entry.header.author, entry.header.seq)
+        self.out.persist("own", key, entry.data, once=True)
+        self._flight = _Flight(entry, tuple(submissions))
+        for member in book.committee.members:
+            self.out.send(member.key, Submit(entry.data))
+
+    def voted(self, peer: bytes, entry: bytes, vote: Vote) -> None:
+        """A vote arrived; at more than two thirds it becomes the certificate. Raises Invalid for a bad vote."""
+        flight, book = self._flight, self.book
+        if flight is None or book is None or flight.entry.id != entry or book.committee.index(peer) != vote.member:
+            return
+        verify_vote(vote, entry, book.network, book.epoch, book.committee)
+        flight.votes[vote.member] = vote
+        if book.committee.weigh(flight.votes) >= book.committee.quorum:
+            self._certify(book, flight)
+
+    def _certify(self, book: LogBook, flight: _Flight) -> None:
+        votes = tuple(flight.votes[member] for member in sorted(flight.votes))
+        flight.certificate = Certificate(flight.entry.id, book.epoch, votes)
+        self._flight = None
+        self._unacked[flight.entry.id] = flight
+        keep(book, self.out, flight.entry, flight.certificate)
+        data = CERTIFICATE.encode(flight.certificate)
+        for index, member in enumerate(book.committee.members):
+            has_it = index in flight.votes
+            self.out.send(member.key, Certified(data, None if has_it else flight.entry.data))
+
+    def stored(self, peer: bytes, entries: tuple[bytes, ...]) -> None:
+        """Store-acks arrived; at more than two thirds the entry is final."""
+        member = self.book.committee.index(peer) if self.book else None
+        if self.book is None or member is None:
+            return
+        for entry in entries:
+            flight = self._unacked.get(entry)
+            if flight is not None:
+                flight.acks.add(member)
+                if self.book.committee.weigh(flight.acks) >= self.book.committee.quorum:
+                    self._finish(self._unacked.pop(entry))
+
+    def _finish(self, flight: _Flight) -> None:
+        for submission in flight.submissions:
+            self.out.notice(Finalized(submission.number, flight.entry.id))
+
+    def resend(self, peer: bytes | None = None) -> None:
+        """Send what is under way again, to everybody who has not answered (or to one peer that came back)."""
+        if self.book is None:
+            return
+        for index, member in enumerate(self.book.committee.members):
+            if peer in (None, member.key):
+                self._resend_to(index, member.key)
+
+    def _resend_to(self, index: int, key: bytes) -> None:
+        for flight in self._unacked.values():
+            if index not in flight.acks and flight.certificate is not None:
+                self.out.send(key, Certified(CERTIFICATE.encode(flight.certificate), flight.entry.data))
+        if self._flight is not None and index not in self._flight.votes:
+            self.out.send(key, Submit(self._flight.entry.data))
+
+    def supply(self, peer: bytes, ids: tuple[bytes, ...]) -> None:
+        """A witness misses entries: send those that the book holds."""
+        for key in ids:
+            stored = self.book.stored.get(key) if self.book else None
+            if stored is not None:
+                self.out.send(peer, Certified(CERTIFICATE.encode(stored.certificate), stored.entry.data))
+
+
+def _submission(number: int, ops: tuple[Op, ...], deps: tuple[bytes, ...]) -> Submission:
+    return Submission(number, ops, deps, len(encode([OPS.dump(op) for op in ops])))
+
+
+def _fits(submissions: list[Submission]) -> bool:
+    ops = sum(len(submission.ops) for submission in submissions)
+    return ops <= OPS_MAX and sum(submission.size_bytes for submission in submissions) <= BODY_MAX_BYTES

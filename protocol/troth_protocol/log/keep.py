@@ -1,0 +1,57 @@
+"""Rows that outlive the process: how certified entries, votes and own entries are keyed and packed on disk."""
+
+from __future__ import annotations
+
+from troth_protocol.effects import Effects
+from troth_protocol.errors import Invalid
+from troth_protocol.log.book import LogBook
+from troth_protocol.log.entry import Entry, load_entry
+from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate, Vote
+from troth_protocol.wire.codec import decode, encode
+
+
+def epoch_key(epoch: int) -> bytes:
+    """Epochs as keys: 8 bytes, big-endian, so that they sort."""
+    return epoch.to_bytes(8, "big")
+
+
+def place_key(epoch: int, author: bytes, seq: int) -> bytes:
+    """The place of an entry as a key."""
+    return epoch_key(epoch) + author + seq.to_bytes(8, "big")
+
+
+def pack_stored(entry: Entry, certificate: Certificate) -> bytes:
+    """A certified entry as one row."""
+    return encode([entry.data, CERTIFICATE.encode(certificate)])
+
+
+def unpack_stored(data: bytes, network: bytes) -> tuple[Entry, Certificate]:
+    """Read a certified entry back, its signature checked; Invalid on damage."""
+    match decode(data):
+        case [bytes(entry), bytes(certificate)]:
+            return load_entry(entry, network), CERTIFICATE.decode(certificate)
+        case _:
+            raise Invalid("bad_row", "expected [entry, certificate]")
+
+
+def pack_vote(entry: Entry, vote: Vote) -> bytes:
+    """A vote with its entry as one row."""
+    return encode([entry.data, VOTE.encode(vote)])
+
+
+def unpack_vote(data: bytes, network: bytes) -> tuple[Entry, Vote]:
+    """Read a vote back; Invalid on damage."""
+    match decode(data):
+        case [bytes(entry), bytes(vote)]:
+            return load_entry(entry, network), VOTE.decode(vote)
+        case _:
+            raise Invalid("bad_row", "expected [entry, vote]")
+
+
+def keep(book: LogBook, out: Effects, entry: Entry, certificate: Certificate) -> bool:
+    """Store a certified entry in the book and on disk; False if it was there. Raises what LogBook.add raises."""
+    if not book.add(entry, certificate):
+        return False
+    key = place_key(entry.header.epoch, entry.header.author, entry.header.seq)
+    out.persist("entries", key, pack_stored(entry, certificate))
+    return True

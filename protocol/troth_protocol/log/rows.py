@@ -1,0 +1,310 @@
+"""The rows of the sealed state: one table of record types, one subtree of the state root for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from troth_protocol.wire.schema import (
+    AMOUNT,
+    EPOCH,
+    FLAG,
+    HASH,
+    ID,
+    KEY,
+    PPM,
+    SEQ,
+    Record,
+    blob,
+    choice,
+    many,
+    optional,
+    row,
+    text,
+    uint,
+)
+
+ROLES = ("witness", "attester", "agent")
+ROLE = choice(*ROLES)
+NO_HEAD = bytes(32)
+PPM_LIST = many(uint(PPM), 64, 2)
+CITATIONS_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One agent's account: key is its public key."""
+
+    balance: int = 0
+    incarnation: int = 0
+    seq: int = 0
+    head: bytes = NO_HEAD
+    witness: int = 0
+    attester: int = 0
+    agent: int = 0
+    unbonding: tuple[tuple[str, int, int], ...] = ()
+    frozen: bool = False
+    offences: int = 0
+
+    def bond(self, role: str) -> int:
+        """The bond in one role, in atomic units."""
+        return {"witness": self.witness, "attester": self.attester, "agent": self.agent}[role]
+
+    def worth(self) -> int:
+        """Everything that the account holds: balance, bonds and what is unbonding."""
+        return self.balance + self.witness + self.attester + self.agent + sum(u[1] for u in self.unbonding)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A hash-locked payment; key is the lock id."""
+
+    payer: bytes
+    to: bytes
+    amount: int
+    hash: bytes
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An opened lock, paid two closes after `epoch`; key is the lock id."""
+
+    preimage: bytes
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question under way; key is its id. `round` counts votes of the attesters from 0.
+
+    `attest_from` is the first epoch of the round's sealed vote, `reveal_from` the first in which votes open.
+    """
+
+    topic: str
+    index: int
+    category: int
+    opens: int
+    commit: int
+    attest: int
+    reveal: int
+    attest_reveal: int
+    prior: tuple[int, ...]
+    emission: int
+    pot: int
+    round: int
+    attest_from: int
+    reveal_from: int
+
+    def is_commit_open(self, epoch: int) -> bool:
+        """Commits may be certified in this epoch."""
+        return self.opens <= epoch < self.opens + self.commit
+
+    def is_reveal_open(self, epoch: int) -> bool:
+        """Contributions may be revealed in this epoch."""
+        begin = self.opens + self.commit + self.attest
+        return begin <= epoch < begin + self.reveal
+
+    def is_attest_open(self, epoch: int) -> bool:
+        """Attesters may seal their votes in this epoch."""
+        return self.attest_from <= epoch < self.attest_from + self.attest
+
+    def is_attest_reveal_open(self, epoch: int) -> bool:
+        """Attesters may open their votes in this epoch."""
+        return self.reveal_from <= epoch < self.reveal_from + self.attest_reveal
+
+    def commit_last(self) -> int:
+        """The last epoch of the commit phase."""
+        return self.opens + self.commit - 1
+
+    def closes(self) -> int:
+        """The epoch whose close tallies the current round of attestations."""
+        return self.reveal_from + self.attest_reveal - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A sealed contribution; key is the commit id. What it revealed is absent until then."""
+
+    author: bytes
+    question: bytes
+    digest: bytes
+    wager: int
+    epoch: int
+    revealed: bool = False
+    ppm: tuple[int, ...] | None = None
+    payload: bytes | None = None
+    citations: tuple[tuple[bytes, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """What one author has going in one question; key is question id, author key."""
+
+    wagered: bool = False
+    signals: int = 0
+    promised_ppm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A promised citation from an agreement; key is the agreement id."""
+
+    question: bytes
+    buyer: bytes
+    seller: bytes
+    weight_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """One attester's vote on a question in one round; key is question id, author key."""
+
+    round: int
+    digest: bytes
+    outcome: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRow:
+    """Sealed outcomes counted per category; key is the topic's name."""
+
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An author's record in a topic: net emissions won and lost, and the highest their difference has been."""
+
+    won: int = 0
+    lost: int = 0
+    high: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """A punished offence; key is the offence id."""
+
+    kind: str
+    offender: bytes
+    epoch: int
+    closed: int
+    slashed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """Consecutive agreed values without a report of this witness, and the bonding that may bring it back."""
+
+    missed: int = 0
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The supply's books, in atomic units; `epoch` is the last sealed one."""
+
+    epoch: int
+    genesis: int
+    minted: int
+    burned: int
+    reserve: int
+
+
+Row: TypeAlias = (
+    Account
+    | Lock
+    | Claim
+    | Question
+    | Commit
+    | Entrant
+    | Promise
+    | Attestation
+    | TopicRow
+    | Standing
+    | Offence
+    | Attendance
+    | Totals
+)
+
+_QUESTION_NUMBERS = (
+    "index",
+    "category",
+    "opens",
+    "commit",
+    "attest",
+    "reveal",
+    "attest_reveal",
+    "round",
+    "attest_from",
+    "reveal_from",
+)
+CITATION_LIST = many(row(ID, uint(PPM)), CITATIONS_MAX)
+
+#: table name -> record of its rows; the order of names is the order of subtrees in the state root.
+TABLES: Mapping[str, Record[Row]] = {
+    "accounts": Record(
+        "account",
+        Account,
+        {
+            "balance": AMOUNT,
+            "incarnation": uint(),
+            "seq": SEQ,
+            "head": ID,
+            "witness": AMOUNT,
+            "attester": AMOUNT,
+            "agent": AMOUNT,
+            "unbonding": many(row(ROLE, AMOUNT, EPOCH), 1000),
+            "frozen": FLAG,
+            "offences": uint(),
+        },
+    ),
+    "attestations": Record(
+        "attestation", Attestation, {"round": uint(), "digest": HASH, "outcome": optional(uint(63))}
+    ),
+    "attendance": Record("attendance", Attendance, {"missed": uint(), "left_out": FLAG}),
+    "claims": Record("claim", Claim, {"preimage": blob(64), "epoch": EPOCH}),
+    "commits": Record(
+        "commit",
+        Commit,
+        {
+            "author": KEY,
+            "question": ID,
+            "digest": HASH,
+            "wager": AMOUNT,
+            "epoch": EPOCH,
+            "revealed": FLAG,
+            "ppm": optional(PPM_LIST),
+            "payload": optional(HASH),
+            "citations": CITATION_LIST,
+        },
+    ),
+    "entrants": Record(
+        "entrant", Entrant, {"wagered": FLAG, "signals": uint(), "promised_ppm": uint(PPM)}
+    ),
+    "locks": Record(
+        "lock", Lock, {"payer": KEY, "to": KEY, "amount": AMOUNT, "hash": HASH, "until": EPOCH}
+    ),
+    "offences": Record(
+        "offence",
+        Offence,
+        {"kind": text(32), "offender": KEY, "epoch": EPOCH, "closed": EPOCH, "slashed": AMOUNT},
+    ),
+    "promises": Record(
+        "promise", Promise, {"question": ID, "buyer": KEY, "seller": KEY, "weight_ppm": uint(PPM)}
+    ),
+    "questions": Record(
+        "question",
+        Question,
+        {"topic": text(32), "prior": PPM_LIST, "emission": AMOUNT, "pot": AMOUNT}
+        | {name: uint() for name in _QUESTION_NUMBERS},
+    ),
+    "standings": Record("standing", Standing, {"won": AMOUNT, "lost": AMOUNT, "high": AMOUNT}),
+    "topics": Record("topic", TopicRow, {"counts": many(many(uint(), 64, 2), 64, 1)}),
+    "totals": Record(
+        "totals",
+        Totals,
+        {"epoch": EPOCH, "genesis": AMOUNT, "minted": AMOUNT, "burned": AMOUNT, "reserve": AMOUNT},
+    ),
+}

@@ -1,0 +1,119 @@
+"""Votes and certificates: one signature over the Merkle root of up to 256 votes, a branch for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from troth_protocol.errors import Invalid
+from troth_protocol.log.committee import MEMBERS_MAX, Committee
+from troth_protocol.wire.codec import encode
+from troth_protocol.wire.crypto import KeyPair, preimage, verify
+from troth_protocol.wire.merkle import branches, leaf_hash, root, root_from_branch
+from troth_protocol.wire.schema import EPOCH, HASH, ID, SIGNATURE, Record, many, nested, uint
+
+VOTE_DOMAIN = "troth/vote/1"
+BATCH_MAX = 256
+_BRANCH_MAX = 8
+_KNOWN_ROOTS_MAX = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A witness's vote: its place in the committee, its signed root, and the entry's branch to that root."""
+
+    member: int
+    root: bytes
+    index: int
+    size: int
+    branch: tuple[bytes, ...]
+    signature: bytes
+
+
+VOTE = Record(
+    "vote",
+    Vote,
+    {
+        "member": uint(MEMBERS_MAX - 1),
+        "root": HASH,
+        "index": uint(BATCH_MAX - 1),
+        "size": uint(BATCH_MAX),
+        "branch": many(HASH, _BRANCH_MAX),
+        "signature": SIGNATURE,
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Votes of more than two thirds of an epoch's witness weight for one entry."""
+
+    entry: bytes
+    epoch: int
+    votes: tuple[Vote, ...]
+
+
+CERTIFICATE = Record(
+    "certificate",
+    Certificate,
+    {"entry": ID, "epoch": EPOCH, "votes": many(nested(VOTE), MEMBERS_MAX, 1)},
+)
+CERTIFICATE_MAX_BYTES = 64 * 1024
+
+
+def _message(network: bytes, epoch: int, set_digest: bytes, batch_root: bytes) -> bytes:
+    return preimage(VOTE_DOMAIN, network, encode({"epoch": epoch, "root": batch_root, "set": set_digest}))
+
+
+def sign_votes(
+    keys: KeyPair, network: bytes, epoch: int, committee: Committee, entries: Sequence[bytes]
+) -> list[Vote]:
+    """One vote for each entry id (at most 256), all under one signature."""
+    member = committee.index(keys.public)
+    if member is None or len(entries) > BATCH_MAX:
+        raise ValueError("only a member votes, at most 256 at a time")
+    leaves = [leaf_hash(entry) for entry in entries]
+    top = root(leaves)
+    signature = keys.sign(_message(network, epoch, committee.digest, top))
+    return [
+        Vote(member, top, index, len(leaves), tuple(branch), signature)
+        for index, branch in enumerate(branches(leaves))
+    ]
+
+
+@lru_cache(maxsize=_KNOWN_ROOTS_MAX)
+def _is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
+    return verify(public, message, signature)
+
+
+def verify_vote(vote: Vote, entry: bytes, network: bytes, epoch: int, committee: Committee) -> None:
+    """Check one vote for an entry; Invalid: bad_member, bad_branch, bad_signature."""
+    if not 0 <= vote.member < len(committee.members):
+        raise Invalid("bad_member", str(vote.member))
+    if root_from_branch(leaf_hash(entry), vote.index, vote.size, vote.branch) != vote.root:
+        raise Invalid("bad_branch", "the branch does not lead to the signed root")
+    message = _message(network, epoch, committee.digest, vote.root)
+    if not _is_signed(committee.members[vote.member].key, message, vote.signature):
+        raise Invalid("bad_signature", f"vote of witness {vote.member}")
+
+
+def is_vote_of(key: bytes, vote: Vote, entry: bytes, network: bytes, epoch: int, set_digest: bytes) -> bool:
+    """Did this key sign this vote for the entry, as a member of the witness set of that digest?"""
+    try:
+        top = root_from_branch(leaf_hash(entry), vote.index, vote.size, vote.branch)
+    except Invalid:
+        return False
+    return top == vote.root and _is_signed(key, _message(network, epoch, set_digest, vote.root), vote.signature)
+
+
+def verify_certificate(certificate: Certificate, network: bytes, committee: Committee) -> None:
+    """Check a certificate: distinct members, weight above two thirds, every vote.
+
+    Raises Invalid: bad_member, not_enough_weight, bad_branch, bad_signature.
+    """
+    weight = committee.weigh(vote.member for vote in certificate.votes)
+    if weight < committee.quorum:
+        raise Invalid("not_enough_weight", f"{weight} of {committee.quorum}")
+    for vote in certificate.votes:
+        verify_vote(vote, certificate.entry, network, certificate.epoch, committee)

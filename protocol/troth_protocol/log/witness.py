@@ -1,0 +1,132 @@
+"""The witness: votes for at most one entry at a place, stores before it acknowledges, and stops for good at the freeze.
+
+Theory of operation. submit -> (lock, batched vote | refuse); certificate -> (store, batched ack | refuse). Votes and
+acks leave at `flush`, the lock with the vote in front of them, so one synced write serves a whole batch.
+"""
+
+from __future__ import annotations
+
+from troth_protocol.effects import Effects
+from troth_protocol.errors import Invalid
+from troth_protocol.log.book import LogBook, Missing
+from troth_protocol.log.entry import Entry, SignedHeader
+from troth_protocol.log.keep import keep, pack_vote, place_key
+from troth_protocol.log.vote import BATCH_MAX, VOTE, Certificate, Vote, sign_votes
+from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.messages import Refuse, StoredAck, VoteFor
+
+
+class Witness:
+    """One witness during one epoch."""
+
+    def __init__(self, keys: KeyPair, book: LogBook, out: Effects) -> None:
+        self.keys = keys
+        self.book = book
+        self.out = out
+        self.locks: dict[tuple[bytes, int], Entry] = {}
+        self.votes: dict[bytes, Vote] = {}
+        self.forks: dict[bytes, tuple[SignedHeader, SignedHeader]] = {}
+        self.is_stopped = False
+        self.is_reported = False
+        self._pending: list[Entry] = []
+        self._asked: dict[bytes, bytes] = {}
+        self._acks: dict[bytes, list[bytes]] = {}
+
+    def restore_vote(self, entry: Entry, vote: Vote) -> None:
+        """Take back a vote that is on disk, at start."""
+        self.locks[entry.header.author, entry.header.seq] = entry
+        self.votes[entry.id] = vote
+
+    def submit(self, peer: bytes, entry: Entry) -> None:
+        """An author asks for a vote."""
+        place = (entry.header.author, entry.header.seq)
+        locked = self._occupant(place)
+        if entry.header.epoch == self.book.epoch and locked is not None:
+            self._submit_again(peer, entry, locked)
+        elif self.is_stopped:
+            self._refuse(peer, entry, Invalid("closed", f"epoch {self.book.epoch} takes no more entries"))
+        else:
+            self._vote(peer, entry)
+
+    def _occupant(self, place: tuple[bytes, int]) -> Entry | None:
+        if place in self.locks:
+            return self.locks[place]
+        stored = self.book.places.get(place)
+        return self.book.stored[stored].entry if stored else None
+
+    def _submit_again(self, peer: bytes, entry: Entry, locked: Entry) -> None:
+        if locked.id != entry.id:
+            self._fork(peer, entry, locked)
+        elif entry.id in self.votes:
+            self.out.send(peer, VoteFor(entry.id, VOTE.encode(self.votes[entry.id])))
+
+    def _fork(self, peer: bytes, entry: Entry, locked: Entry) -> None:
+        self.forks.setdefault(entry.header.author, (locked.signed, entry.signed))
+        self.out.send(peer, Refuse(entry.id, "conflict", "another entry stands at this place", (), locked.data))
+
+    def _vote(self, peer: bytes, entry: Entry) -> None:
+        try:
+            if entry.header.author in self.forks:
+                raise Invalid("frozen", "this log forked; it is frozen until the close")  # noqa: TRY301
+            self.book.evaluate(entry)
+        except Invalid as error:
+            self._refuse(peer, entry, error)
+            return
+        self.locks[entry.header.author, entry.header.seq] = entry
+        self._asked[entry.id] = peer
+        self._pending.append(entry)
+
+    def _refuse(self, peer: bytes, entry: Entry, error: Invalid) -> None:
+        missing = error.ids if isinstance(error, Missing) else ()
+        self.out.send(peer, Refuse(entry.id, error.code, error.detail[:200], missing))
+
+    def certified(self, peer: bytes, certificate: Certificate, entry: Entry | None) -> bool:
+        """Somebody shows a certificate: store it and acknowledge. True if it was new here.
+
+        Raises Invalid for a bad certificate and FaultBoundBroken for an impossible one.
+        """
+        known = entry or self._find(certificate.entry)
+        if known is None:
+            self.out.send(peer, Refuse(certificate.entry, "missing", "entry unknown", (certificate.entry,)))
+            return False
+        try:
+            is_new = keep(self.book, self.out, known, certificate)
+        except Missing as error:
+            self.out.send(peer, Refuse(known.id, "missing", error.detail[:200], error.ids))
+            return False
+        if not self.is_reported:
+            self._acks.setdefault(peer, []).append(known.id)
+        return is_new
+
+    def _find(self, entry: bytes) -> Entry | None:
+        stored = self.book.stored.get(entry)
+        if stored is not None:
+            return stored.entry
+        return next((locked for locked in self.locks.values() if locked.id == entry), None)
+
+    def flush(self) -> None:
+        """Sign what is pending in batches, each lock persisted before its vote leaves; then acknowledge."""
+        while self._pending:
+            batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
+            self._sign(batch)
+        for peer, entries in self._acks.items():
+            self.out.send(peer, StoredAck(self.book.epoch, tuple(entries)))
+        self._acks.clear()
+
+    def _sign(self, batch: list[Entry]) -> None:
+        book = self.book
+        votes = sign_votes(self.keys, book.network, book.epoch, book.committee, [entry.id for entry in batch])
+        for entry, vote in zip(batch, votes, strict=True):
+            key = place_key(book.epoch, entry.header.author, entry.header.seq)
+            self.out.persist("votes", key, pack_vote(entry, vote), once=True)
+            self.votes[entry.id] = vote
+        for entry, vote in zip(batch, votes, strict=True):
+            self.out.send(self._asked.pop(entry.id), VoteFor(entry.id, VOTE.encode(vote)))
+
+    def stop(self) -> None:
+        """Freeze: no vote of this epoch is signed from now on; storing and serving go on."""
+        self.is_stopped = True
+        for entry in self._pending:
+            del self.locks[entry.header.author, entry.header.seq]
+            self._refuse(self._asked.pop(entry.id), entry, Invalid("closed", "the epoch is closing"))
+        self._pending.clear()

@@ -1,0 +1,127 @@
+"""Hashes, domains and signatures: the only module that imports a cryptographic library, and the only verdict on one.
+
+Theory of operation. Ed25519 verifiers in wide use disagree on keys and points outside the prime-order group, so
+whoever relies on a library's own verdict can be split from the rest by one crafted signature. The rule here is ours:
+
+    1. the key is the canonical encoding of a point, not the identity, of the group of prime order L;
+    2. S < L;
+    3. R is canonical (y < p) and not of small order;
+    4. R = S·B - H(R, A, M)·A holds without multiplying by the cofactor.
+
+1 is asked of libsodium once per key and remembered. 2 and 3 are checked here, although the libsodium of today makes
+the same checks, so that another build of it cannot change the verdict. 4 is libsodium's equation: it compares the
+encoding of the right side with R. Sources: RFC 8032 section 5.1.7; "Taming the many EdDSAs" (Chalkias et al., 2020).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_sign_open
+from nacl.exceptions import BadSignatureError
+
+DIGEST_BYTES: Final = 32
+NETWORK_BYTES: Final = 32
+PUBLIC_KEY_BYTES: Final = 32
+SEED_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+CACHED_KEYS: Final = 16_384
+
+# Everything that is signed or named by a digest, by what it is. Add the name of a new object here and nowhere else.
+SIGNED_OBJECTS: Final = (
+    # log
+    *("genesis", "entry", "vote", "batch", "lock", "ack"),
+    # close
+    *("report", "candidate", "notarize", "finalize", "skip", "seal"),
+    *("cut", "state", "witness_set", "checkpoint"),
+    # market
+    *("request", "offer", "counter", "accept", "reject", "withdraw", "deliver", "receipt"),
+    *("agreement", "agreement_id", "terms", "auction", "bid"),
+    # insight
+    *("question", "contribution", "commit", "commit_id", "attest", "evidence"),
+    # peers
+    *("hello", "card", "newest"),
+)
+DOMAINS: Final[frozenset[str]] = frozenset(f"troth/{name}/1" for name in SIGNED_OBJECTS)
+_PREFIXES: Final = {domain: bytes([len(domain)]) + domain.encode("ascii") for domain in DOMAINS}
+
+_P: Final = 2**255 - 19
+_L: Final = 2**252 + 27742317777372353535851937790883648493
+_Y_MASK: Final = 2**255 - 1
+# y of the eight points whose order divides 8: the identity, order 2, order 4 (two), order 8 (four).
+_ORDER_8_Y: Final = 0x7AC02A79B7FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_SMALL_ORDER_Y: Final = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
+
+
+def digest(data: bytes) -> bytes:
+    """SHA-256 of `data`: 32 bytes."""
+    return sha256(data).digest()
+
+
+def preimage(domain: str, network: bytes, payload: bytes) -> bytes:
+    """What is hashed or signed: one byte length of the domain, the domain, 32 bytes network id, the payload.
+
+    `domain` is written in full ("troth/entry/1"). Raises ValueError for a domain outside `DOMAINS` or a network id
+    of another length: both are mistakes of the caller, never of a peer.
+    """
+    prefix = _PREFIXES.get(domain)
+    if prefix is None:
+        raise ValueError(f"unknown domain {domain!r}")
+    if len(network) != NETWORK_BYTES:
+        raise ValueError(f"a network id has {NETWORK_BYTES} bytes, not {len(network)}")
+    return prefix + network + payload
+
+
+def object_id(domain: str, network: bytes, payload: bytes) -> bytes:
+    """The id of an object: SHA-256 of its preimage, 32 bytes. Raises ValueError as `preimage` does."""
+    return sha256(preimage(domain, network, payload)).digest()
+
+
+class KeyPair:
+    """An Ed25519 identity that can sign. Prints its public half only."""
+
+    __slots__ = ("_private", "public", "seed")
+
+    def __init__(self, seed: bytes) -> None:
+        """`seed` is the 32 bytes private key of RFC 8032; ValueError for another length."""
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self.seed = seed
+        self.public = self._private.public_key().public_bytes_raw()
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> KeyPair:
+        """The identity of a 32 byte seed; ValueError for another length."""
+        return cls(seed)
+
+    def sign(self, data: bytes) -> bytes:
+        """The 64 byte signature over `data`, which is a preimage; deterministic."""
+        return self._private.sign(data)
+
+    def __repr__(self) -> str:
+        return f"KeyPair(public={self.public.hex()})"
+
+
+@lru_cache(maxsize=CACHED_KEYS)
+def is_valid_key(public: bytes) -> bool:
+    """Rule 1: 32 bytes that are the canonical encoding of a point of prime order."""
+    return len(public) == PUBLIC_KEY_BYTES and crypto_core_ed25519_is_valid_point(public)
+
+
+def verify(public: bytes, data: bytes, signature: bytes) -> bool:
+    """Whether `signature` (64 bytes) by `public` (32) over `data` passes the four rules. Bytes never make it raise."""
+    if len(signature) != SIGNATURE_BYTES or not is_valid_key(public) or not _is_canonical(signature):
+        return False
+    try:
+        crypto_sign_open(signature + data, public)
+    except BadSignatureError:
+        return False
+    return True
+
+
+def _is_canonical(signature: bytes) -> bool:
+    """Rules 2 and 3."""
+    y = int.from_bytes(signature[:32], "little") & _Y_MASK
+    return y < _P and y not in _SMALL_ORDER_Y and int.from_bytes(signature[32:], "little") < _L

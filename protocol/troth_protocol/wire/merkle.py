@@ -1,0 +1,91 @@
+"""Merkle trees in the shape of RFC 6962: a leaf can never pass for a node, and no leaf is ever duplicated.
+
+A tree over n > 1 leaves splits at the largest power of two below n. Built level by level this means: pair neighbours,
+and a node without a right neighbour rises as it is. Sources: RFC 6962 section 2.1, RFC 9162 section 2.1.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+from troth_protocol.errors import Invalid
+
+HASH_BYTES: Final = 32
+EMPTY_ROOT: Final = sha256(b"").digest()
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """H(0x00 | data): 32 bytes."""
+    return sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """H(0x01 | left | right): 32 bytes, of two hashes of 32 bytes."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def root(leaves: Sequence[bytes]) -> bytes:
+    """The root over leaf hashes, in order; H("") of no leaves; the leaf hash itself of one."""
+    return _levels(leaves)[-1][0] if leaves else EMPTY_ROOT
+
+
+def branch(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The siblings from leaf `index` up to the root, lowest first. Invalid("bad_branch") if there is no such leaf."""
+    _check_place(index, len(leaves))
+    return _climb(_levels(leaves), index)
+
+
+def branches(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """The branch of every leaf, in order: O(n log n) for all of them together."""
+    levels = _levels(leaves)
+    return [_climb(levels, index) for index in range(len(leaves))]
+
+
+def root_from_branch(leaf: bytes, index: int, size: int, branch: Sequence[bytes]) -> bytes:
+    """The root of the tree of `size` leaves that has the hash `leaf` at `index` and `branch` beside it.
+
+    Raises Invalid("bad_branch") where no tree has that shape: an index outside the tree, a branch of another length
+    than the place asks for, a hash that is not 32 bytes. Whether the root is the right one is the caller's comparison.
+    """
+    _check_place(index, size)
+    if len(leaf) != HASH_BYTES or len(branch) != branch_length(index, size):
+        raise Invalid("bad_branch", f"{len(branch)} hashes at {index} of {size}")
+    node, last = leaf, size - 1
+    for sibling in branch:
+        if len(sibling) != HASH_BYTES:
+            raise Invalid("bad_branch", f"a hash of {len(sibling)} bytes")
+        while not (index | 1) <= last:  # no right neighbour: rises as it is
+            index, last = index >> 1, last >> 1
+        node = node_hash(sibling, node) if index & 1 else node_hash(node, sibling)
+        index, last = index >> 1, last >> 1
+    return node
+
+
+def branch_length(index: int, size: int) -> int:
+    """How many hashes the branch of leaf `index` of `size` has (RFC 9162 section 2.1.3.1)."""
+    last = size - 1
+    shared = (index ^ last).bit_length()
+    return shared + (index >> shared).bit_count()
+
+
+def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """All levels from the leaves to the root."""
+    levels = [list(leaves)]
+    while len(level := levels[-1]) > 1:
+        above = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        if len(level) & 1:
+            above.append(level[-1])
+        levels.append(above)
+    return levels
+
+
+def _climb(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    """The siblings that the path from leaf `index` meets."""
+    return [level[i] for h, level in enumerate(levels) if (i := (index >> h) ^ 1) < len(level)]
+
+
+def _check_place(index: int, size: int) -> None:
+    if not 0 <= index < size:
+        raise Invalid("bad_branch", f"no leaf {index} in {size}")

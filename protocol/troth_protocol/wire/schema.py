@@ -1,0 +1,240 @@
+"""What a value must look like, declared once: a Kind checks one value, a Record a map, a Variant a choice of maps.
+
+Loading hostile values raises `Invalid` and nothing else; dumping what was loaded gives back the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Generic, Never, TypeAlias, TypeVar, cast
+
+from troth_protocol.errors import Invalid
+from troth_protocol.wire.codec import Value, decode, decode_amount, encode, encode_amount
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Dump: TypeAlias = Callable[[object], Value]
+
+MAX_INT = 2**53 - 1
+PPM = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value: `name` is how spec/registry.toml writes it; optional ones may be absent (None)."""
+
+    name: str
+    load: Callable[[Value], object]
+    dump: Callable[[Never], Value]
+    optional: bool = False
+
+
+def _same(value: Value) -> Value:
+    return value
+
+
+def fixed(size: int) -> Kind:
+    """A byte string of exactly `size` bytes."""
+
+    def load(value: Value) -> bytes:
+        if type(value) is not bytes or len(value) != size:
+            raise Invalid("bad_field", f"expected {size} bytes")
+        return value
+
+    return Kind(f"bin {size}", load, _same)
+
+
+def blob(limit: int) -> Kind:
+    """A byte string of at most `limit` bytes."""
+
+    def load(value: Value) -> bytes:
+        if type(value) is not bytes or len(value) > limit:
+            raise Invalid("bad_field", f"expected at most {limit} bytes")
+        return value
+
+    return Kind(f"bin ..{limit}", load, _same)
+
+
+def text(limit: int) -> Kind:
+    """A string of at most `limit` UTF-8 bytes."""
+
+    def load(value: Value) -> str:
+        if type(value) is not str or len(value.encode()) > limit:
+            raise Invalid("bad_field", f"expected text of at most {limit} bytes")
+        return value
+
+    return Kind(f"str ..{limit}", load, _same)
+
+
+def uint(limit: int = MAX_INT) -> Kind:
+    """A whole number from 0 to `limit`."""
+
+    def load(value: Value) -> int:
+        if type(value) is not int or not 0 <= value <= limit:
+            raise Invalid("bad_field", f"expected a whole number up to {limit}")
+        return value
+
+    return Kind("uint" if limit == MAX_INT else f"uint ..{limit}", load, _same)
+
+
+def choice(*words: str) -> Kind:
+    """One of a few words."""
+
+    def load(value: Value) -> str:
+        if type(value) is not str or value not in words:
+            raise Invalid("bad_field", f"expected one of {', '.join(words)}")
+        return value
+
+    return Kind(" | ".join(words), load, _same)
+
+
+def many(kind: Kind, limit: int, least: int = 0) -> Kind:
+    """A list of `least` to `limit` values of one kind; loads to a tuple."""
+
+    def load(value: Value) -> tuple[object, ...]:
+        if type(value) is not list or not least <= len(value) <= limit:
+            raise Invalid("bad_field", f"expected a list of {least} to {limit}")
+        return tuple(map(kind.load, value))
+
+    write = cast("Dump", kind.dump)
+
+    def dump(items: Sequence[object]) -> Value:
+        return [write(item) for item in items]
+
+    return Kind(f"list {least}..{limit} of ({kind.name})", load, dump)
+
+
+def row(*kinds: Kind) -> Kind:
+    """A list of fixed length whose places have their own kinds; loads to a tuple."""
+
+    def load(value: Value) -> tuple[object, ...]:
+        if type(value) is not list or len(value) != len(kinds):
+            raise Invalid("bad_field", f"expected a list of {len(kinds)}")
+        return tuple(kind.load(item) for kind, item in zip(kinds, value, strict=True))
+
+    writes = [cast("Dump", kind.dump) for kind in kinds]
+
+    def dump(items: Sequence[object]) -> Value:
+        return [write(item) for write, item in zip(writes, items, strict=True)]
+
+    return Kind("[" + ", ".join(kind.name for kind in kinds) + "]", load, dump)
+
+
+def optional(kind: Kind) -> Kind:
+    """A field that may be absent: absent loads to None, None is left out."""
+    return Kind(kind.name + " ?", kind.load, kind.dump, optional=True)
+
+
+def nested(record: Record[T]) -> Kind:
+    """A map described by another record."""
+    return Kind(record.name, record.load, record.dump)
+
+
+def _load_flag(value: Value) -> bool:
+    if type(value) is not bool:
+        raise Invalid("bad_field", "expected true or false")
+    return value
+
+
+FLAG = Kind("bool", _load_flag, _same)
+AMOUNT = Kind("amount", decode_amount, encode_amount)
+KEY = fixed(32)
+ID = fixed(32)
+HASH = fixed(32)
+SALT = fixed(32)
+SIGNATURE = fixed(64)
+EPOCH = uint()
+SEQ = uint()
+
+
+class Record(Generic[T_co]):
+    """A map with named fields that loads to one class, whose attributes have the same names."""
+
+    def __init__(  # type: ignore[explicit-any] # the class takes the fields by name
+        self, name: str, make: Callable[..., T_co], fields: Mapping[str, Kind]
+    ) -> None:
+        self.name = name
+        self.fields = dict(fields)
+        self._make = make
+        self._names = frozenset(fields)
+        self._loads = tuple((key, kind.load, kind.optional) for key, kind in sorted(fields.items()))
+        self._dumps = tuple(
+            (key, cast("Dump", kind.dump), attrgetter(key)) for key, kind in sorted(fields.items())
+        )
+
+    def load(self, value: Value) -> T_co:
+        """Check a decoded value; Invalid("bad_field") names the first field that is wrong."""
+        if type(value) is not dict:
+            raise Invalid("bad_field", f"{self.name}: expected a map")
+        if not self._names.issuperset(value):
+            raise Invalid("unknown_field", f"{self.name}.{min(set(value) - self._names)}")
+        return self._make(**self._arguments(value))
+
+    def _arguments(self, value: Mapping[str, Value]) -> dict[str, object]:
+        arguments: dict[str, object] = {}
+        for key, load, may_miss in self._loads:
+            if key in value:
+                try:
+                    arguments[key] = load(value[key])
+                except Invalid as error:
+                    raise Invalid(error.code, f"{self.name}.{key}: {error.detail}") from None
+            elif may_miss:
+                arguments[key] = None
+            else:
+                raise Invalid("missing_field", f"{self.name}.{key}")
+        return arguments
+
+    def dump(self, item: object) -> Value:
+        """The value that loads to `item` (absent optional fields left out)."""
+        out: dict[str, Value] = {}
+        for key, dump, get in self._dumps:
+            found = get(item)
+            if found is not None:
+                out[key] = dump(found)
+        return out
+
+    def decode(self, data: bytes) -> T_co:
+        """Load from canonical bytes."""
+        return self.load(decode(data))
+
+    def encode(self, item: object) -> bytes:
+        """Canonical bytes of `item`."""
+        return encode(self.dump(item))
+
+
+class Variant(Generic[T]):
+    """A map whose `tag` field says which record it is; the table is the catalogue."""
+
+    def __init__(self, tag: str, records: Mapping[type[T], Record[T]]) -> None:
+        self.tag = tag
+        self.records = {record.name: record for record in records.values()}
+        self._of_class = dict(records)
+
+    def load(self, value: Value) -> T:
+        """Check a decoded value; Invalid("unknown_kind") when the catalogue has no such name."""
+        name = value.get(self.tag) if type(value) is dict else None
+        record = self.records.get(name) if type(name) is str else None
+        if record is None or type(value) is not dict:
+            raise Invalid("unknown_kind", f"{self.tag} {name!r:.40}")
+        return record.load({key: item for key, item in value.items() if key != self.tag})
+
+    def dump(self, item: T) -> Value:
+        """The value that loads to `item`, tag included."""
+        record = self._of_class[type(item)]
+        out = cast(dict[str, Value], record.dump(item))
+        out[self.tag] = record.name
+        return out
+
+    def decode(self, data: bytes) -> T:
+        """Load from canonical bytes."""
+        return self.load(decode(data))
+
+    def encode(self, item: T) -> bytes:
+        """Canonical bytes of `item`."""
+        return encode(self.dump(item))
+
+    def name_of(self, item: T) -> str:
+        """The catalogue name of an item."""
+        return self._of_class[type(item)].name
