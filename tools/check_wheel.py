@@ -25,12 +25,16 @@ print(f"{len(names)} modules of troth_protocol imported from the wheel")
 """
 
 
+def pip(*arguments: str | Path) -> None:
+    """Run this environment's pip; subprocess.CalledProcessError if it fails."""
+    subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)
+
+
 def build(into: Path) -> Path:
     """Build the wheel with the build tools that are installed; the newest one there is ours."""
     for old in into.glob("*.whl"):
         old.unlink()
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", str(into), str(ROOT)], check=True)
+    pip("wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", into, ROOT)
     (wheel,) = into.glob("*.whl")
     return wheel
 
@@ -53,11 +57,9 @@ def check_install(wheel: Path, into: Path) -> None:
     """Install it by itself, from no index, and import the protocol: first bare, then with its libraries in reach."""
     venv.create(into, clear=True, with_pip=False)
     python = into / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*pip, str(wheel)], check=True)
+    pip("--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)
     subprocess.run([python, "-I", "-c", "import troth_protocol"], check=True)
-    libraries = sysconfig.get_path("purelib")
-    subprocess.run([python, "-I", "-c", IMPORT_ALL, libraries], check=True)
+    subprocess.run([python, "-I", "-c", IMPORT_ALL, sysconfig.get_path("purelib")], check=True)
 
 
 def main() -> None:

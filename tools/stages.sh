@@ -2,7 +2,7 @@
 # Runs the checks in stages, each with its duration, all of them whatever fails, and ends non-zero if any did.
 # `stages.sh lint unit` runs only those. What a stage printed stays in build/stages/.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 all=(install format lint types imports wheel spec unit coverage sim e2e)
 [ $# -gt 0 ] || set -- "${all[@]}"
@@ -13,11 +13,13 @@ table=()
 mkdir -p "$logs"
 export COVERAGE_FILE=build/.coverage
 
-# a test that hangs must not hang the run; a terminal keeps its Ctrl-C
-run_tests() { timeout $([ -t 0 ] && echo --foreground) --kill-after=20 900 $python -m pytest -q "$@"; }
+# a test that hangs must not hang the run; somebody at a terminal keeps Ctrl-C
+limit="timeout --kill-after=20 900"
+if [ -t 0 ]; then limit="timeout --foreground 900"; fi
+run_tests() { $limit $python -m pytest -q "$@"; }
 
 stage_install() { tools/setup.sh dev; }
-stage_format() { .venv/bin/ruff format --check --quiet --diff .; }
+stage_format() { .venv/bin/ruff format --check --output-format=concise . || { echo "make format lays them out"; false; }; }
 stage_lint() { .venv/bin/ruff check --output-format=concise .; }
 stage_types() { $python -m mypy; }
 stage_imports() { .venv/bin/lint-imports | sed -n '/^Analyzed/,$p'; }

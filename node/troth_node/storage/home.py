@@ -91,11 +91,7 @@ class Home:
     def open(cls, path: Path) -> Home:
         """Open an existing home. Sets umask 077. Raises HomeError."""
         os.umask(_UMASK)
-        if not path.is_dir():
-            raise HomeError(f"{path}: no such directory; initialise a node there first")
-        _check_private(path, path.stat().st_mode, "700")
-        if not (path / "key").exists():
-            raise HomeError(f"{path}: no key file; initialise a node there first, or restore its key")
+        _check_home(path)
         lock = _take_lock(path)
         try:
             return cls(path, lock, _read_key(path / "key"), _read_genesis(path / "genesis.bin"))
@@ -150,6 +146,18 @@ def _check_empty(path: Path) -> None:
         raise HomeError(f"{path}: already initialised; start the node there, or choose another directory")
     if names - _MAY_BE_THERE:
         raise HomeError(f"{path}: not empty and holds no key; choose an empty directory")
+
+
+def _check_home(path: Path) -> None:
+    """Before the lock file is touched: a wrong path is left as it was."""
+    try:
+        if not path.is_dir():
+            raise HomeError(f"{path}: no such directory; initialise a node there first")
+        _check_private(path, path.stat().st_mode, "700")
+        if not (path / "key").exists():
+            raise HomeError(f"{path}: no key file; initialise a node there first, or restore its key")
+    except OSError as error:
+        raise _failed(path, error) from error
 
 
 def _fill(path: Path, lock: Lock, key: KeyPair, genesis: bytes) -> None:
@@ -211,7 +219,9 @@ def _decode_key(path: Path, fields: dict[str, object]) -> KeyPair:
     if not isinstance(version, int):
         raise _garbled(path, "no version")
     if version != KEY_VERSION:
-        raise HomeError(f"{path}: key version {version} is not {KEY_VERSION}; start a newer version of the node")
+        raise HomeError(
+            f"{path}: key version {version} is not {KEY_VERSION}; start a newer version of the node"
+        )
     if not isinstance(seed, str) or not _HEX_32.fullmatch(seed):
         raise _garbled(path, f"the seed is not {SEED_BYTES} bytes of hex")
     key = KeyPair.from_seed(bytes.fromhex(seed))

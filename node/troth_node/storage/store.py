@@ -112,14 +112,15 @@ class Store:
             _check_identity(path, connection)
             _configure(path, connection)
             _check_structure(path, connection)
+            store = cls(path, connection, lock, tables)
+            connection.set_wal_hook(store._note_log_pages)  # takes the place of automatic checkpoints
             for name in tables:
                 connection.execute(
                     f'CREATE TABLE IF NOT EXISTS "{name}"'
                     "(key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID"
                 )
-            store = cls(path, connection, lock, tables)
             store.generation = _read_meta(connection)["generation"]
-            connection.set_wal_hook(store._note_log_pages)
+            sync_directory(path.parent)  # the log's name: SQLite syncs it too, but hides it if that fails
         except BaseException:
             connection.close(force=True)
             raise

@@ -14,9 +14,21 @@ from typing import Final, TypeAlias
 from troth_protocol.errors import Invalid
 from troth_protocol.log.committee import MEMBERS_MAX, Committee
 from troth_protocol.wire import crypto
-from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import object_id, preimage
-from troth_protocol.wire.schema import EPOCH, HASH, ID, SIGNATURE, Record, Variant, blob, choice, many, optional, row, uint
+from troth_protocol.wire.schema import (
+    EPOCH,
+    HASH,
+    ID,
+    SIGNATURE,
+    Record,
+    Variant,
+    blob,
+    choice,
+    many,
+    optional,
+    row,
+    uint,
+)
 
 CANDIDATE: Final = "candidate"
 NOTARIZE: Final = "notarize"
@@ -128,10 +140,10 @@ class SlotCertificate:
 
 @dataclass(frozen=True, slots=True)
 class WantMsg:
-    """Send me the candidate of that id."""
+    """Send me the candidate of that id; without one, the decision, if there is one: I am still at this slot."""
 
     slot: int
-    candidate: bytes
+    candidate: bytes | None = None
 
 
 Message: TypeAlias = CandidateMsg | VoteMsg | SlotCertificate | WantMsg
@@ -160,7 +172,7 @@ MESSAGES: Variant[Message] = Variant(
             {"vote": _VOTE, "payload": blob(VOTE_MAX_BYTES), "member": _MEMBER, "signature": SIGNATURE},
         ),
         SlotCertificate: CERTIFICATE,
-        WantMsg: Record("want", WantMsg, {"slot": uint(), "candidate": ID}),
+        WantMsg: Record("want", WantMsg, {"slot": uint(), "candidate": optional(ID)}),
     },
 )
 
@@ -204,19 +216,9 @@ _PROPOSAL = Record(
 
 
 def propose(instance: Instance, slot: int, value: bytes, parent: Candidate | None) -> bytes:
-    """The payload of a candidate; Invalid("bad_field") if the value has more than VALUE_MAX_BYTES."""
-    payload = _PROPOSAL.encode(
-        _Proposal(
-            instance.epoch,
-            instance.committee.digest,
-            slot,
-            value,
-            parent.slot if parent else None,
-            parent.id if parent else None,
-        )
-    )
-    read_candidate(instance, CandidateMsg(payload, b""))
-    return payload
+    """The payload of a candidate for its leader to sign."""
+    where = (None, None) if parent is None else (parent.slot, parent.id)
+    return _PROPOSAL.encode(_Proposal(instance.epoch, instance.committee.digest, slot, value, *where))
 
 
 def read_candidate(instance: Instance, message: CandidateMsg) -> Candidate:

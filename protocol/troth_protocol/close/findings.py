@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from troth_protocol.errors import FaultBoundBroken, Invalid
@@ -18,17 +18,22 @@ _HASH_BYTES = 32
 
 @dataclass(slots=True)
 class Findings:
-    """`heads`: author -> (seq, entry id); `claims`: lock id -> preimage; `evidence`: digest -> bytes."""
+    """`heads`: author -> (seq, entry id); `claims`: lock id -> preimage; `evidence`: digest -> bytes.
+
+    `reporters` are the witnesses whose reports make up a cut; empty in a report.
+    """
 
     heads: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
     claims: dict[bytes, bytes] = field(default_factory=dict)
     evidence: dict[bytes, bytes] = field(default_factory=dict)
+    reporters: set[bytes] = field(default_factory=set)
 
     def chunks(self) -> Chunks:
-        """The canonical bytes, chunked: heads, claims and evidence in key order. The chunks' root is the digest."""
+        """The canonical bytes, chunked: heads, claims, evidence and reporters in key order. The chunks' root is the digest."""
         rows: list[Value] = [["head", key, *self.heads[key]] for key in sorted(self.heads)]
         rows += [["claim", key, self.claims[key]] for key in sorted(self.claims)]
         rows += [["evidence", self.evidence[key]] for key in sorted(self.evidence)]
+        rows += [["reporter", key] for key in sorted(self.reporters)]
         return Chunks(pack_rows(rows))
 
     def add_evidence(self, data: bytes) -> None:
@@ -54,17 +59,19 @@ def _load_row(out: Findings, item: Value) -> None:
             out.claims[lock] = preimage
         case ["evidence", bytes(evidence)] if len(evidence) <= EVIDENCE_MAX_BYTES:
             out.add_evidence(evidence)
+        case ["reporter", bytes(witness)] if len(witness) == _HASH_BYTES:
+            out.reporters.add(witness)
         case _:
-            raise Invalid("bad_findings", "expected head, claim or evidence")
+            raise Invalid("bad_findings", "expected head, claim, evidence or reporter")
 
 
-def merge(findings: Iterable[Findings]) -> Findings:
-    """The cut of several reports: pointwise maximum of heads, union of the rest. Nothing in it is discretionary.
+def merge(reports: Mapping[bytes, Findings]) -> Findings:
+    """The cut of reports by witness: pointwise maximum of heads, union of the rest. Nothing in it is discretionary.
 
     Raises FaultBoundBroken if two reports hold different certified entries at one place.
     """
-    out = Findings()
-    for item in findings:
+    out = Findings(reporters=set(reports))
+    for _, item in sorted(reports.items()):
         for author, head in item.heads.items():
             _raise_head(out, author, head)
         out.claims.update(item.claims)

@@ -39,4 +39,5 @@ def leader(members: Sequence[Member], offset: int, slot: int) -> int:
 def timeout_ms(slot: int, slot_ms: int, slot_max_ms: int) -> int:
     """How long a slot may last: min(floor(slot_ms * 1.5**slot), slot_max_ms), in whole milliseconds."""
     power = min(slot, _GROWTH_SLOTS)
-    return min(slot_ms * 3**power // 2**power, slot_max_ms)
+    grown: int = slot_ms * 3**power >> power
+    return min(grown, slot_max_ms)

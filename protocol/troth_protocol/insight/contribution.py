@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from troth_protocol.errors import Invalid
 from troth_protocol.log.rows import CITATION_LIST, PPM_LIST
-from troth_protocol.wire.codec import encode
+from troth_protocol.wire.codec import Value, encode
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import HASH, ID, PPM, Record, optional, text
 
@@ -23,10 +23,6 @@ class Contribution:
     ppm: tuple[int, ...] | None = None
     payload: bytes | None = None
 
-    def content_key(self) -> bytes:
-        """What makes two contributions the same: their payload digest or their probabilities."""
-        return self.payload if self.ppm is None else digest(encode(list(self.ppm)))  # type: ignore[return-value]
-
 
 CONTRIBUTION = Record(
     "contribution",
@@ -39,6 +35,11 @@ CONTRIBUTION = Record(
         "payload": optional(HASH),
     },
 )
+
+
+def content_key(ppm: tuple[int, ...] | None, payload: bytes | None) -> bytes | None:
+    """What makes two contributions the same: their payload digest, or their probabilities."""
+    return payload if ppm is None else digest(encode(list[Value](ppm)))
 
 
 def load_contribution(data: bytes, question: bytes, outcomes: int, epsilon_ppm: int) -> Contribution:

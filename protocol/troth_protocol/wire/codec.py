@@ -323,7 +323,7 @@ _FIXMAP: Final = 0x80
 _FIXARRAY: Final = 0x90
 _FIXSTR: Final = 0xA0
 _FIXSTR_END: Final = 0xC0
-_LEAST_PAIR_BYTES: Final = 3  # a key's header, a letter, a value
+_LEAST_PAIR_BYTES: Final = 2  # a key's header and a value's
 
 # How each of the 256 header bytes is read, in order. Source: the table of formats in the msgpack specification.
 _READERS: Final[tuple[_Reader, ...]] = (

@@ -200,15 +200,11 @@ class WantHead:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest entry and vote held of the asker, and the open epoch here."""
+    """The newest entry held of the asker in the open epoch, certified or only voted for."""
 
     nonce: bytes
     epoch: int
     entry: bytes | None = None
-    voted: FrozenPlace | None = None
-
-
-FrozenPlace: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +300,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
     WantHead: ("want_head", {"nonce": HASH}),
     Head: (
         "head",
-        {"nonce": HASH, "epoch": EPOCH, "entry": optional(_OBJECT), "voted": optional(row(EPOCH, SEQ))},
+        {"nonce": HASH, "epoch": EPOCH, "entry": optional(_OBJECT)},
     ),
     Gone: ("gone", {"what": text(32), "epoch": EPOCH}),
     Trade: ("trade", {"body": blob(200_000), "signature": SIGNATURE}),

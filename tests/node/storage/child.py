@@ -45,7 +45,7 @@ def hold_home(path: Path) -> None:
 
 def hold_sqlite(path: Path) -> None:
     """Some other program with the file open."""
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(path, timeout=0)
     connection.execute("BEGIN IMMEDIATE")
     wait()
     connection.close()

@@ -107,12 +107,12 @@ def disk() -> Iterator[Disk]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A directory on a disk of 512 KiB where we may mount one, elsewhere an ordinary one; with `ballast` to remove."""
+    """A directory on a disk of 1 MiB where we may mount one, elsewhere an ordinary one; with `ballast` to remove."""
     place = tmp_path / "small"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
     mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    (place / "ballast").write_bytes(bytes(64_000))
+    (place / "ballast").write_bytes(bytes(600_000))
     yield place
     if mounted:
         subprocess.run(["umount", str(place)], check=True)  # noqa: S607

@@ -135,9 +135,7 @@ def forge(kind: str, r: bytes, nonce: int, *, public: bytes = KEY, message: byte
 def torsion_key(twist: Point) -> Vector:
     """A key outside the prime-order group and a message for which even the cofactorless equation holds."""
     public, r = compress(add(multiply(SECRET, BASE), twist)), compress(multiply(NONCE, BASE))
-    message = next(
-        m for m in (b"pay me %d" % n for n in range(10_000)) if challenge(r, public, m) % 8 == 0
-    )
+    message = next(m for m in (b"pay me %d" % n for n in range(10_000)) if challenge(r, public, m) % 8 == 0)
     return forge("own-torsionA", r, NONCE, public=public, message=message)
 
 

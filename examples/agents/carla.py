@@ -1,0 +1,27 @@
+"""A forecaster who believes a tip: she loses stake to the others, and learns too late whom to cite."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from flights_buyer import Forecaster
+from flights_risk import TIP
+from flights_documents import from_payload
+from flights_table import Floats
+
+from troth_node.agent import QuestionView, Signal
+
+
+class Carla(Forecaster):
+    """Reads the weather like the others, but takes every tip at its word, for half of her forecast."""
+
+    buys = ("flights/weather", "flights/tip")
+    trust = 0.5
+
+    def refine(self, question: QuestionView, rows: Floats, signals: Sequence[Signal]) -> Floats:
+        updated = super().refine(question, rows, signals)
+        for bit, signal in enumerate(signals):
+            if signal.document == "flights/tip":
+                told = np.arange(len(rows)) >> bit & 1 == 1
+                tip = from_payload(TIP, signal.payload)
+                updated[told] = (1 - self.trust) * updated[told] + self.trust * tip
+        return updated

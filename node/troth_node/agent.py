@@ -1,0 +1,232 @@
+"""The agent: the strategy of a node. Override what your agent knows better; everything else has a default.
+
+The runtime calls one method at a time, in a worker thread, in this order: `open` once; then for every question `wants`,
+`quote` and `consider` while it is negotiated, `produce` or `forecast` followed by `allocate` while commits are open,
+`attest` when its event is over, `observe` when its outcome is sealed; `report` at the end. A method may take tens of
+milliseconds. Given the same options (the seed among them) and the same calls, an agent does the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, Union
+
+from troth_node.weights import MultiplicativeWeights, split_ppm
+from troth_protocol.wire.codec import Value
+from troth_protocol.wire.schema import PPM
+
+Json: TypeAlias = Union[bool, int, float, str, list["Json"], dict[str, "Json"]]
+
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionView:
+    """A question as an agent sees it: `subject` is what it asks about, such as "JFK 2013-09-05T15:00".
+
+    Commits are open from epoch `opens` to `commit_last`; `prior_ppm` is one probability per outcome, in ppm.
+    """
+
+    id: bytes
+    topic: str
+    index: int
+    subject: str
+    text: str
+    outcomes: tuple[str, ...]
+    prior_ppm: tuple[int, ...]
+    opens: int
+    commit_last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What an agent would like to buy: a document, what it offers to cite at least, and from whom (None: anyone)."""
+
+    document: str
+    min_weight_ppm: int
+    seller: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A buyer asks this agent for a document. `round` counts from 0; a counter of the buyer's is the next round."""
+
+    buyer: str
+    buyer_key: bytes
+    question: QuestionView
+    document: str
+    min_weight_ppm: int
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The smallest citation weight for which this agent sells."""
+
+    min_weight_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A seller's answer to a request of this agent: its quote, and the round that it answers."""
+
+    seller: str
+    seller_key: bytes
+    question: QuestionView
+    document: str
+    min_weight_ppm: int
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Take the offer as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Ask again, with this weight."""
+
+    min_weight_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Do without."""
+
+
+Decision: TypeAlias = Accept | Counter | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A delivered signal: who committed what, and the weight that its citation must have at least."""
+
+    seller: str
+    seller_key: bytes
+    commit: bytes
+    document: str
+    payload: Value
+    weight_ppm: int
+
+    @property
+    def source(self) -> str:
+        """The name under which an agent learns what a signal is worth: document and seller."""
+        return f"{self.document}@{self.seller}"
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """What a seller commits and delivers. The payload is a canonical value: no floats, map keys [a-z][a-z0-9_]*."""
+
+    document: str
+    payload: Value
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Probabilities in ppm (one per outcome, adding up to 1,000,000), why, and the share of the free balance to wager."""
+
+    ppm: tuple[int, ...]
+    rationale: str
+    wager_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a question ended for this agent; amounts in atomic units.
+
+    `outcome` is None when the oracle voided the question. `income` is what its contribution earned, `paid` what of it
+    went to those it cited, `wager` and `back` what it staked and got back; `net` = income − paid + back − wager.
+    """
+
+    question: QuestionView
+    outcome: int | None
+    forecast_ppm: tuple[int, ...] | None
+    signals: tuple[Signal, ...]
+    income: int
+    paid: int
+    wager: int
+    back: int
+    net: int
+
+
+class Agent:
+    """The base class. With nothing overridden it is a valid agent that sells, buys, forecasts and attests nothing.
+
+    Class attributes to set: `documents`, the names of what it sells; `cite_ppm`, how much of its income it cites in
+    all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `rate`, the learning
+    rate of the default `allocate`, per nat.
+    """
+
+    documents: tuple[str, ...] = ()
+    cite_ppm: int = 800_000
+    pay_ppm: int = 200_000
+    rate: float = 1.0
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.seed = 0
+        self.worth = MultiplicativeWeights(self.rate)
+
+    def open(self, options: Mapping[str, Json]) -> None:
+        """Load data and fit models, before the first question. The options are the scenario's, plus `name`, `seed`."""
+        self.name = str(options.get("name", ""))
+        self.seed = int(str(options.get("seed", 0)))
+
+    def describe(self, document: str) -> str:
+        """The signal document's text: what the payload means. Default: the name and this class's docstring."""
+        return f"---\ndocument: {document}\n---\n{(self.__doc__ or '').strip()}\n"
+
+    def wants(self, question: QuestionView) -> list[Want]:
+        """What to buy for this question. Default: nothing."""
+        return []
+
+    def quote(self, request: Request) -> Quote | None:
+        """The price of a document, or None to refuse. Default: what the buyer offers, for every document it sells."""
+        return Quote(request.min_weight_ppm) if request.document in self.documents else None
+
+    def consider(self, offer: Offer) -> Decision:
+        """Whether to take an offer. Default: up to `pay_ppm`; above it, one counter with `pay_ppm`, then no."""
+        if offer.min_weight_ppm <= self.pay_ppm:
+            return Accept()
+        return Counter(self.pay_ppm) if offer.round == 0 else Reject()
+
+    def produce(self, question: QuestionView, signals: Sequence[Signal]) -> Production | None:
+        """The signal it sells for this question, made from what it bought. Default: none."""
+        return None
+
+    def forecast(self, question: QuestionView, signals: Sequence[Signal]) -> Forecast | None:
+        """Its forecast of this question. Default: none."""
+        return None
+
+    def allocate(
+        self, question: QuestionView, signals: Sequence[Signal], output: Production | Forecast
+    ) -> dict[bytes, int]:
+        """Citation weights in ppm by commit: promised minimum at least, 1,000,000 together at most.
+
+        Default: `cite_ppm`, split by multiplicative weights over what `credit` found in past rounds.
+        """
+        shares = self.worth.shares([signal.source for signal in signals])
+        weights = split_ppm(self.cite_ppm, shares, [signal.weight_ppm for signal in signals])
+        return {signal.commit: ppm for signal, ppm in zip(signals, weights, strict=True) if ppm > 0}
+
+    def credit(self, result: Result) -> dict[str, float]:
+        """What each signal's source was worth in one round, in nats. Default: nothing is known, so nothing is learnt.
+
+        Override it with a measure of contribution, such as the Shapley value of the log score.
+        """
+        return {}
+
+    def attest(self, question: QuestionView) -> int | None:
+        """The outcome as this agent saw it, or None if it does not know. Default: None."""
+        return None
+
+    def observe(self, result: Result) -> None:
+        """Learn from a sealed outcome. Default: `credit` feeds the weights of `allocate`."""
+        self.worth.learn(self.credit(result))
+
+    def report(self) -> dict[str, Json]:
+        """What the final report should say of this agent. Default: the shares that it has learnt, in ppm."""
+        return {"shares_ppm": {source: round(PPM * share) for source, share in self.worth.all_shares().items()}}

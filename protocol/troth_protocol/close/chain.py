@@ -1,0 +1,198 @@
+"""The chain of seals as one node has followed it: the sealed state, the open epoch's book, and what came before.
+
+An epoch advances only by a seal whose state root equals the one computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from troth_protocol.close.execute import Close, Closed, execute
+from troth_protocol.close.findings import Findings
+from troth_protocol.close.light import genesis_committee
+from troth_protocol.close.seal import SEAL, SIGNED_SEAL, Seal, SignedSeal, seal_id
+from troth_protocol.effects import Effects
+from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
+from troth_protocol.genesis import Genesis
+from troth_protocol.insight.lifecycle import open_questions
+from troth_protocol.insight.results import settlement_value
+from troth_protocol.log.book import LogBook, Stored
+from troth_protocol.log.committee import Committee, load_committee
+from troth_protocol.log.keep import epoch_key, unpack_stored
+from troth_protocol.log.rows import TABLES
+from troth_protocol.log.state import State, genesis_state, load_row
+from troth_protocol.wire.chunks import Chunks, pack_rows
+from troth_protocol.wire.codec import Value, decode, encode
+
+PRUNE_LAG_EPOCHS = 2
+
+
+class Archive(Protocol):
+    """Reading back what earlier effects stored; the shell or the simulator provides it."""
+
+    def find(self, table: str, key: bytes) -> bytes | None:
+        """The row, or None."""
+
+    def scan(self, table: str, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Rows whose key begins so, in key order."""
+
+
+class Chain:
+    """One node's copy of the sealed chain and of the open epoch."""
+
+    def __init__(self, genesis: Genesis, out: Effects, archive: Archive) -> None:
+        self.genesis = genesis
+        self.network = genesis.network()
+        self.out = out
+        self.archive = archive
+        self.prev = self.network
+        self.committee = genesis_committee(genesis)
+        self.state = genesis_state(genesis)
+        self.epoch = 1
+        self.newest: Closed | None = None
+        open_questions(self.state, genesis, self.network, 1)
+        self._restore()
+        self.book = self._open_book()
+        self._restore_book()
+
+    def _open_book(self) -> LogBook:
+        return LogBook(self.network, self.genesis.rules, self.epoch, self.state, self.committee)
+
+    def _restore(self) -> None:
+        newest = self.archive.find("meta", b"sealed")
+        if newest is None:
+            self._persist_state(self.state, State())
+            return
+        signed, committee = self.seal(int.from_bytes(newest, "big")) or _lost("the newest seal")
+        seal = SEAL.decode(signed.payload)
+        state = State()
+        for _, data in self.archive.scan("state", b""):
+            match decode(data):
+                case [str(table), bytes(key), value]:
+                    load_row(state, table, key, value)
+                case _:
+                    raise Invalid("bad_row", "state row")
+        if state.root() != seal.state:
+            raise TrothError("the stored state is not the one that its seal names; restore from peers")
+        self.state, self.epoch = state, seal.epoch + 1
+        self.prev = seal_id(self.network, signed.payload)
+        self.committee = load_committee(committee)
+
+    def _restore_book(self) -> None:
+        rows = [
+            unpack_stored(data, self.network)
+            for _, data in self.archive.scan("entries", epoch_key(self.epoch))
+        ]
+        waiting = rows
+        while waiting:
+            waiting = [item for item in rows if item[0].id not in self.book.stored]
+            before = len(waiting)
+            for entry, certificate in waiting:
+                if not self.book.missing(entry):
+                    self.book.add(entry, certificate)
+            rows = [item for item in waiting if item[0].id not in self.book.stored]
+            if len(rows) == before:
+                raise TrothError("stored entries rely on entries that are not stored; restore from peers")
+            waiting = rows
+
+    def seal(self, epoch: int) -> tuple[SignedSeal, bytes] | None:
+        """A sealed epoch's seal and the witness set that it names, or None if it is not held."""
+        data = self.archive.find("seals", epoch_key(epoch))
+        if data is None:
+            return None
+        match decode(data):
+            case [bytes(signed), bytes(committee)]:
+                return SIGNED_SEAL.decode(signed), committee
+            case _:
+                raise Invalid("bad_row", "seal row")
+
+    def logs(self, cut: Findings) -> dict[bytes, list[Stored]]:
+        """The entries of a cut; Invalid("missing") if one is not stored or is another one than the cut names."""
+        found = {author: self.book.log(author, seq) for author, (seq, _) in sorted(cut.heads.items())}
+        for author, log in found.items():
+            if not log or log[-1].entry.id != cut.heads[author][1]:
+                raise FaultBoundBroken(f"the cut names another entry of {author.hex()} than the certified one")
+        return found
+
+    def close(self, cut: Findings, logs: Mapping[bytes, list[Stored]]) -> Closed:
+        """Execute a cut on the sealed state."""
+        at = Close(self.genesis, self.network, self.epoch, self.committee)
+        return execute(at, self.state, cut, logs)
+
+    def draft(self, closed: Closed, cut: Chunks) -> bytes:
+        """The seal payload that this result deserves."""
+        return SEAL.encode(
+            Seal(
+                self.network,
+                self.epoch,
+                self.prev,
+                closed.state.root(),
+                closed.emissions_root(),
+                closed.evidence_root(),
+                closed.committee.digest,
+                cut.root,
+                cut.size,
+            )
+        )
+
+    def advance(self, signed: SignedSeal, closed: Closed, cut: Chunks) -> None:
+        """Take a verified seal whose payload equals our draft; the next epoch opens."""
+        if self.draft(closed, cut) != signed.payload:
+            raise FaultBoundBroken(f"seal of epoch {self.epoch} differs from what its cut gives here")
+        self._persist(signed, closed, cut)
+        self.prev = seal_id(self.network, signed.payload)
+        self.state, self.committee = closed.state, closed.committee
+        self.newest = closed
+        self.epoch += 1
+        self.book = self._open_book()
+
+    def _persist(self, signed: SignedSeal, closed: Closed, cut: Chunks) -> None:
+        key = epoch_key(self.epoch)
+        self.out.persist("seals", key, encode([SIGNED_SEAL.encode(signed), closed.committee.encode()]))
+        self.out.persist("cuts", cut.root, cut.data)
+        self.out.persist("results", key, pack_rows(_result_rows(closed)))
+        self._persist_state(closed.state, self.state)
+        self.out.persist("meta", b"sealed", key)
+        self._prune(self.epoch - self.genesis.rules.evidence_epochs - PRUNE_LAG_EPOCHS)
+
+    def _persist_state(self, state: State, old: State) -> None:
+        for table, key, row in state.changes_since(old):
+            place = table.encode() + b"/" + key
+            if row is None:
+                self.out.erase("state", place)
+            else:
+                self.out.persist("state", place, encode([table, key, TABLES[table].dump(row)]))
+
+    def _prune(self, epoch: int) -> None:
+        if epoch < 1:
+            return
+        for table in ("entries", "votes", "own"):
+            for key, _ in self.archive.scan(table, epoch_key(epoch)):
+                self.out.erase(table, key)
+        held = self.seal(epoch)
+        if held is not None:
+            self.out.erase("cuts", SEAL.decode(held[0].payload).cut)
+
+    def adopt(self, seal: Seal, signed: SignedSeal, committee: Committee, state: State) -> None:
+        """Jump to a later sealed state whose seal was verified; Invalid("bad_snapshot") if it is not that state."""
+        if state.root() != seal.state or committee.digest != seal.next_set:
+            raise Invalid("bad_snapshot", f"not the state of epoch {seal.epoch}")
+        self._persist_state(state, self.state)
+        self.out.persist("seals", epoch_key(seal.epoch), encode([SIGNED_SEAL.encode(signed), committee.encode()]))
+        self.out.persist("meta", b"sealed", epoch_key(seal.epoch))
+        self.state, self.committee, self.newest = state, committee, None
+        self.prev = seal_id(self.network, signed.payload)
+        self.epoch = seal.epoch + 1
+        self.book = self._open_book()
+
+
+def _result_rows(closed: Closed) -> Iterable[Value]:
+    for settlement in closed.settlements:
+        yield ["settlement", settlement_value(settlement)]
+    for key, offence in closed.offences:
+        yield ["offence", key, TABLES["offences"].dump(offence)]
+
+
+def _lost(what: str) -> tuple[SignedSeal, bytes]:
+    raise TrothError(f"{what} is not in the store; restore from peers")

@@ -1,0 +1,242 @@
+"""Executing a close: the next state is a pure function of the sealed state and the agreed cut, to the unit.
+
+Order: logs, offences, claims and refunds, questions, releases, mint, the next witness set, the next questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from troth_protocol.close.findings import Findings
+from troth_protocol.close.punish import punish
+from troth_protocol.errors import Invalid, TrothError
+from troth_protocol.genesis import Genesis
+from troth_protocol.insight.contribution import load_contribution
+from troth_protocol.insight.lifecycle import advance_questions, open_questions
+from troth_protocol.insight.results import Settlement, encode_settlement
+from troth_protocol.log.book import Stored
+from troth_protocol.log.committee import Committee, Member
+from troth_protocol.log.rows import ROLES, Account, Attendance, Claim, Commit, Lock, Offence
+from troth_protocol.log.state import TOTALS_KEY, State
+from troth_protocol.wire.codec import encode
+from troth_protocol.wire.crypto import digest
+from troth_protocol.wire.merkle import leaf_hash, root
+
+#: A claim is paid this many closes after the one that recorded it, when that close's accusations are in.
+CLAIM_EPOCHS: Final = 2
+#: A bond that starts to leave still weighs in the next epoch, whose set was drawn before.
+UNBOND_LAG_EPOCHS: Final = 2
+#: A witness bond below this share of the total carries no weight.
+WITNESS_SHARE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The result of a close: the new state, the next witness set, and what was settled and punished."""
+
+    state: State
+    committee: Committee
+    settlements: tuple[Settlement, ...]
+    offences: tuple[tuple[bytes, Offence], ...]
+
+    def emissions_root(self) -> bytes:
+        """Merkle root over the settlements, in order."""
+        return root([leaf_hash(encode_settlement(item)) for item in self.settlements])
+
+    def evidence_root(self) -> bytes:
+        """Merkle root over the punished offences, in order."""
+        return root([leaf_hash(key + encode([o.kind, o.offender, o.epoch])) for key, o in self.offences])
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """What a close works on: the network's constants, the epoch and its witness set."""
+
+    genesis: Genesis
+    network: bytes
+    epoch: int
+    committee: Committee
+
+
+def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Sequence[Stored]]) -> Closed:
+    """Compute the state after a close; `logs` holds each log of the cut, in order, up to its head there.
+
+    Raises TrothError if an invariant of the books would break (which no valid cut can do).
+    """
+    state = sealed.copy()
+    for author in sorted(logs):
+        _apply_log(state, close, author, logs[author])
+    offences = punish(state, close.genesis.rules, close.network, close.epoch, _accusations(cut, logs))
+    _apply_claims(state, cut, close.epoch)
+    _pay_locks(state, close.epoch)
+    settlements = advance_questions(state, close.genesis, close.epoch)
+    _release_bonds(state, close.epoch)
+    _count_attendance(state, close, cut)
+    _advance_totals(state, close.genesis, close.epoch)
+    committee = _next_committee(sealed, state, close, offences)
+    open_questions(state, close.genesis, close.network, close.epoch + 1)
+    if not state.is_conserved():
+        raise TrothError(f"the books of epoch {close.epoch} do not balance")
+    return Closed(state, committee, tuple(settlements), tuple(offences))
+
+
+def _accusations(
+    cut: Findings, logs: Mapping[bytes, Sequence[Stored]]
+) -> list[tuple[bytes | None, bytes]]:
+    found: list[tuple[bytes | None, bytes]] = [
+        (author, evidence)
+        for author in sorted(logs)
+        for stored in logs[author]
+        for evidence in stored.delta.accusations
+    ]
+    return found + [(None, cut.evidence[key]) for key in sorted(cut.evidence)]
+
+
+def _apply_log(state: State, close: Close, author: bytes, log: Sequence[Stored]) -> None:
+    last = log[-1].entry
+    account = state.account(author)
+    spent = sum(stored.delta.spent for stored in log)
+    resumed = any(stored.delta.resumed for stored in log)
+    state.put(
+        "accounts",
+        author,
+        replace(
+            _rebond(account, close, log),
+            balance=account.balance - spent,
+            seq=last.header.seq,
+            head=last.id,
+            incarnation=last.header.incarnation,
+            frozen=account.frozen and not resumed,
+        ),
+    )
+    for stored in log:
+        _apply_entry(state, close, stored)
+
+
+def _rebond(account: Account, close: Close, log: Sequence[Stored]) -> Account:
+    bonds = {role: account.bond(role) for role in ROLES}
+    unbonding = list(account.unbonding)
+    leaves = close.epoch + close.genesis.rules.evidence_epochs + UNBOND_LAG_EPOCHS
+    for stored in log:
+        for role, amount in stored.delta.bonded:
+            bonds[role] += amount
+        for role, amount in stored.delta.unbonded:
+            bonds[role] -= amount
+            unbonding.append((role, amount, leaves))
+    return replace(
+        account,
+        witness=bonds["witness"],
+        attester=bonds["attester"],
+        agent=bonds["agent"],
+        unbonding=tuple(unbonding),
+    )
+
+
+def _apply_entry(state: State, close: Close, stored: Stored) -> None:
+    delta = stored.delta
+    for (table, key), row in sorted(delta.rows.items(), key=lambda item: item[0]):
+        state.put(table, key, row)
+    for key, contribution in delta.reveals:
+        _open_commit(state, close.genesis.rules.epsilon_ppm, key, contribution)
+    for to, amount in delta.credits:
+        account = state.account(to)
+        state.put("accounts", to, replace(account, balance=account.balance + amount))
+    if delta.burned:
+        books = state.totals()
+        state.put("totals", TOTALS_KEY, replace(books, burned=books.burned + delta.burned))
+    if any(role == "witness" for role, _ in delta.bonded):
+        state.put("attendance", delta.author, Attendance())
+
+
+def _open_commit(state: State, epsilon_ppm: int, key: bytes, contribution: bytes) -> None:
+    commit = state.find("commits", key, Commit)
+    if commit is None:
+        return
+    question = state.question(commit.question)
+    try:
+        opened = load_contribution(contribution, commit.question, len(question.prior), epsilon_ppm)
+    except Invalid:
+        # A contribution that breaks the rules counts as not revealed: its author sealed it, nobody else.
+        state.put("commits", key, replace(commit, revealed=False))
+        return
+    state.put(
+        "commits",
+        key,
+        replace(commit, revealed=True, ppm=opened.ppm, payload=opened.payload, citations=opened.citations),
+    )
+
+
+def _apply_claims(state: State, cut: Findings, epoch: int) -> None:
+    for key in sorted(cut.claims):
+        lock = state.find("locks", key, Lock)
+        is_claimed = state.find("claims", key, Claim) is not None
+        if lock is not None and not is_claimed and epoch <= lock.until and digest(cut.claims[key]) == lock.hash:
+            state.put("claims", key, Claim(cut.claims[key], epoch))
+
+
+def _pay_locks(state: State, epoch: int) -> None:
+    for key, lock in state.items("locks", Lock):
+        claim = state.find("claims", key, Claim)
+        if claim is not None and epoch >= claim.epoch + CLAIM_EPOCHS:
+            _end_lock(state, key, lock.to, lock.amount)
+            state.drop("claims", key)
+        elif claim is None and epoch >= lock.until:
+            _end_lock(state, key, lock.payer, lock.amount)
+
+
+def _end_lock(state: State, key: bytes, to: bytes, amount: int) -> None:
+    account = state.account(to)
+    state.put("accounts", to, replace(account, balance=account.balance + amount))
+    state.drop("locks", key)
+
+
+def _release_bonds(state: State, epoch: int) -> None:
+    for key, account in state.items("accounts", Account):
+        due = sum(amount for _, amount, leaves in account.unbonding if leaves <= epoch)
+        if any(leaves <= epoch for _, _, leaves in account.unbonding):
+            left = tuple(item for item in account.unbonding if item[2] > epoch)
+            state.put("accounts", key, replace(account, balance=account.balance + due, unbonding=left))
+
+
+def _count_attendance(state: State, close: Close, cut: Findings) -> None:
+    for member in close.committee.members:
+        row = state.find("attendance", member.key, Attendance) or Attendance()
+        missed = 0 if member.key in cut.reporters else row.missed + 1
+        left_out = row.left_out or missed >= close.genesis.rules.silent_epochs
+        if Attendance(missed, left_out) != row:
+            state.put("attendance", member.key, Attendance(missed, left_out))
+
+
+def _advance_totals(state: State, genesis: Genesis, epoch: int) -> None:
+    books = state.totals()
+    minted = genesis.rules.mint_per_epoch if epoch <= genesis.rules.mint_epochs else 0
+    state.put(
+        "totals",
+        TOTALS_KEY,
+        replace(books, epoch=epoch, minted=books.minted + minted, reserve=books.reserve + minted),
+    )
+
+
+def _next_committee(
+    sealed: State, state: State, close: Close, offences: Sequence[tuple[bytes, Offence]]
+) -> Committee:
+    """The largest eligible witness bonds of the state before this close, less whom it convicts."""
+    convicted = {offence.offender for _, offence in offences}
+    bonded = [(a.witness, key) for key, a in sealed.items("accounts", Account) if a.witness]
+    total = sum(weight for weight, _ in bonded)
+    eligible = sorted(
+        (-weight, key)
+        for weight, key in bonded
+        if weight * WITNESS_SHARE >= total and key not in convicted and _is_present(state, key)
+    )
+    chosen = eligible[: close.genesis.rules.witnesses_max]
+    if len(chosen) < close.genesis.rules.witnesses_min:
+        return close.committee
+    return Committee(tuple(Member(key, -weight) for weight, key in sorted(chosen, key=lambda item: item[1])))
+
+
+def _is_present(state: State, key: bytes) -> bool:
+    row = state.find("attendance", key, Attendance)
+    return not (row and row.left_out) and state.account(key).offences == 0

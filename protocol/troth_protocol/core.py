@@ -1,0 +1,466 @@
+"""One node's protocol, without any I/O: frames, links and timers in, ordered effects out.
+
+Theory of operation. A node follows the chain of seals (Chain, Follower), writes its own log (Author) and, in epochs whose
+witness set names it, votes (Witness) and closes (Closer). Messages of an older epoch are answered with its seal; those
+of the next one wait until it opens. `drain` lets the batching machines speak, delivers what the node says to itself, and
+hands the rest out: all Persist effects of a batch come to disk before any Send of it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from troth_protocol.close.chain import Archive, Chain
+from troth_protocol.close.closer import Closer
+from troth_protocol.close.execute import Closed
+from troth_protocol.close.follower import Follower
+from troth_protocol.close.report import REPORT_HEADER
+from troth_protocol.close.seal import SEAL, SIGNED_SEAL
+from troth_protocol.close.serve import Server
+from troth_protocol.effects import Effect, Effects, Send
+from troth_protocol.errors import Invalid
+from troth_protocol.evidence import vote_forks
+from troth_protocol.genesis import Genesis
+from troth_protocol.log.author import Author
+from troth_protocol.log.entry import Entry, load_entry
+from troth_protocol.log.keep import epoch_key, unpack_vote
+from troth_protocol.log.ops import Op
+from troth_protocol.log.vote import CERTIFICATE, VOTE
+from troth_protocol.log.witness import Witness
+from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.messages import (
+    MESSAGES,
+    Ballot,
+    Certified,
+    Chunk,
+    Entries,
+    Gone,
+    Head,
+    Hello,
+    Message,
+    Refuse,
+    ReportMsg,
+    SealMsg,
+    SealVote,
+    Snapshot,
+    StoredAck,
+    Submit,
+    Trade,
+    VoteFor,
+    WantChunk,
+    WantEntries,
+    WantHead,
+    WantLog,
+    WantReport,
+    WantSeals,
+    WantSnapshot,
+)
+
+TICK_MS: Final = 250
+EARLY_MAX: Final = 4096
+#: Tables that hold what the core asks to persist; the shell creates them.
+TABLES: Final = (
+    "meta",
+    "state",
+    "seals",
+    "cuts",
+    "results",
+    "entries",
+    "own",
+    "votes",
+    "ballots",
+    "close",
+    "duties",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochOpened:
+    """Notice: the epoch before is sealed and this one is open. `closed` is absent after a jump to a snapshot."""
+
+    epoch: int
+    closed: Closed | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFault:
+    """Notice: a peer sent something that is refused."""
+
+    peer: bytes
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerHello:
+    """Notice: a peer has introduced itself."""
+
+    peer: bytes
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """Notice: a signed message of a negotiation arrived."""
+
+    peer: bytes
+    trade: Trade
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """Notice: others hold something of ours that the disk does not know; nothing is signed before `until`."""
+
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How this node introduces itself, and the nonce of its start."""
+
+    name: str
+    documents: tuple[str, ...]
+    software: str
+    nonce: bytes
+    is_restored: bool = False
+
+
+class Core:
+    """A whole node as a pure object."""
+
+    def __init__(self, genesis: Genesis, keys: KeyPair, archive: Archive, profile: Profile) -> None:
+        self.genesis = genesis
+        self.keys = keys
+        self.profile = profile
+        self.out = Effects()
+        self.chain = Chain(genesis, self.out, archive)
+        self.server = Server(self.chain, self.out)
+        self.follower = Follower(self.chain, self.out, self._followed)
+        self.author = Author(keys, self.out)
+        self.witness: Witness | None = None
+        self.closer: Closer | None = None
+        self.peers: dict[bytes, Hello] = {}
+        self.is_cleared = False
+        self.silent_until = 0
+        self._links: set[bytes] = set()
+        self._heads: dict[int, bool] = {}
+        self._early: list[tuple[bytes, Message]] = []
+        self._ticks = 0
+        self._handlers = cast("Mapping[type[Message], Callable[[bytes, Message], None]]", self._table())
+
+    def _table(self) -> Mapping[type[Message], object]:
+        return {
+            Hello: self._on_hello,
+            Submit: self._on_submit,
+            VoteFor: self._on_vote,
+            Refuse: self._on_refuse,
+            Certified: self._on_certified,
+            StoredAck: self._on_stored,
+            WantLog: self.server.log,
+            WantEntries: self.server.entries,
+            Entries: self._on_entries,
+            ReportMsg: self._on_report,
+            WantReport: self._on_want_report,
+            Ballot: self._on_ballot,
+            SealVote: self._on_seal_vote,
+            SealMsg: self.follower.seal,
+            WantSeals: self.server.seals,
+            WantChunk: self.server.chunk,
+            Chunk: self._on_chunk,
+            WantSnapshot: self.server.snapshot,
+            Snapshot: self.follower.snapshot,
+            WantHead: self._on_want_head,
+            Head: self._on_head,
+            Gone: self.follower.gone,
+            Trade: self._on_trade,
+        }
+
+    @property
+    def epoch(self) -> int:
+        """The open epoch."""
+        return self.chain.epoch
+
+    def is_witness(self) -> bool:
+        """Is this node a witness of the open epoch?"""
+        return self.chain.committee.index(self.keys.public) is not None
+
+    # Inputs
+
+    def start(self) -> None:
+        """Begin: before anything is signed, witnesses of more than two thirds say what they hold of ours."""
+        self.out.timer("tick", TICK_MS)
+        if self.profile.is_restored:
+            self._restore_mode(self.epoch)
+        self._ask_heads()
+        if self.is_witness():
+            self._count_head(self.keys.public, is_known=True)
+
+    def link_up(self, peer: bytes) -> None:
+        """A link to a peer is there."""
+        self._links.add(peer)
+        hello = Hello(
+            self.profile.software,
+            self.chain.network,
+            self.profile.name,
+            self.profile.documents,
+            self.chain.epoch - 1,
+        )
+        self.out.send(peer, hello)
+        if not self.is_cleared:
+            self.out.send(peer, WantHead(self.profile.nonce))
+        self.author.resend(peer)
+
+    def link_down(self, peer: bytes) -> None:
+        """The link to a peer is gone."""
+        self._links.discard(peer)
+        self.peers.pop(peer, None)
+        self.follower.lost(peer)
+
+    def frame(self, peer: bytes, payload: bytes) -> None:
+        """One frame from a peer. What is refused costs the peer a PeerFault notice and changes nothing."""
+        try:
+            message = MESSAGES.decode(payload)
+            self._dispatch(peer, message)
+        except Invalid as error:
+            self.out.notice(PeerFault(peer, error.code, error.detail))
+
+    def _dispatch(self, peer: bytes, message: Message) -> None:
+        self._handlers[type(message)](peer, message)
+        self._check_sealed()
+
+    def timer(self, name: str) -> None:
+        """A timer fired; those of past epochs say nothing any more."""
+        kind, _, rest = name.partition(":")
+        if kind == "tick":
+            self._tick()
+            return
+        epoch, _, slot = rest.partition(":")
+        if self.closer is None or int(epoch) != self.epoch:
+            return
+        if kind == "pace":
+            self.closer.freeze()
+        elif kind == "grace":
+            self.closer.report()
+        elif kind == "propose":
+            self.closer.propose_late()
+        else:
+            self.closer.on_slot_timer(int(slot))
+        self._check_sealed()
+
+    def submit(self, ops: tuple[Op, ...], deps: tuple[bytes, ...] = ()) -> int:
+        """Queue ops for this node's own log; later notices name them by the number returned."""
+        return self.author.submit(ops, deps)
+
+    def drain(self) -> list[Effect]:
+        """Everything to do now, in order."""
+        effects: list[Effect] = []
+        while True:
+            self.author.pump()
+            if self.witness is not None and self.is_cleared:
+                self.witness.flush()
+            batch = self.out.drain()
+            if not batch:
+                return effects
+            effects += [e for e in batch if not (isinstance(e, Send) and e.peer == self.keys.public)]
+            for effect in batch:
+                if isinstance(effect, Send) and effect.peer == self.keys.public:
+                    self.frame(self.keys.public, effect.payload)
+
+    # Start and restore
+
+    def _ask_heads(self) -> None:
+        for peer in self._links:
+            self.out.send(peer, WantHead(self.profile.nonce))
+
+    def _on_want_head(self, peer: bytes, message: WantHead) -> None:
+        if not self.is_witness():
+            self.out.send(peer, Gone("head", self.epoch))
+            return
+        held = [stored.entry for stored in self.chain.book.stored.values() if stored.entry.header.author == peer]
+        if self.witness is not None:
+            held += [entry for (author, _), entry in self.witness.locks.items() if author == peer]
+        newest = max(held, key=lambda entry: entry.header.seq, default=None)
+        self.out.send(peer, Head(message.nonce, self.epoch, newest.data if newest else None))
+
+    def _on_head(self, peer: bytes, message: Head) -> None:
+        if self.is_cleared or message.nonce != self.profile.nonce:
+            return
+        is_known = True
+        if message.entry is not None:
+            entry = load_entry(message.entry, self.chain.network)
+            is_known = entry.header.author != self.keys.public or self._is_ours(entry)
+        self._count_head(peer, is_known=is_known, epoch=message.epoch)
+
+    def _is_ours(self, entry: Entry) -> bool:
+        place = epoch_key(entry.header.epoch) + entry.header.author + entry.header.seq.to_bytes(8, "big")
+        return self.chain.archive.find("own", place) == entry.data
+
+    def _count_head(self, peer: bytes, *, is_known: bool, epoch: int = 0) -> None:
+        member = self.chain.committee.index(peer)
+        if member is None:
+            return
+        self._heads[member] = is_known
+        if not is_known:
+            self._restore_mode(max(epoch, self.epoch))
+        if self.chain.committee.weigh(self._heads) >= self.chain.committee.quorum:
+            self.is_cleared = True
+            self._open(None)
+
+    def _restore_mode(self, epoch: int) -> None:
+        """Sign nothing in this epoch and the next, then go on under the next incarnation."""
+        self.silent_until = max(self.silent_until, epoch + 2)
+        self.author.is_allowed = False
+        self.author.incarnation = self.chain.state.account(self.keys.public).incarnation + 1
+        self.out.notice(Restoring(self.silent_until))
+
+    # Epochs
+
+    def _open(self, closed: Closed | None) -> None:
+        """An epoch is open: take up the roles that its witness set gives."""
+        self.witness = self.closer = None
+        may_sign = self.is_cleared and self.epoch >= self.silent_until
+        if may_sign and self.is_witness():
+            self.witness = Witness(self.keys, self.chain.book, self.out)
+            for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
+                self.witness.restore_vote(*unpack_vote(data, self.chain.network))
+            self.closer = Closer(self.keys, self.chain, self.witness, self.server, self.out)
+            self.closer.start()
+        self.author.is_allowed = may_sign
+        self.author.open(self.chain.book)
+        if closed is None:
+            self._restore_author()
+        self.out.notice(EpochOpened(self.epoch, closed))
+        early, self._early = self._early, []
+        for peer, message in early:
+            try:
+                self._dispatch(peer, message)
+            except Invalid as error:
+                self.out.notice(PeerFault(peer, error.code, error.detail))
+
+    def _restore_author(self) -> None:
+        prefix = epoch_key(self.epoch) + self.keys.public
+        rows = [data for _, data in self.chain.archive.scan("own", prefix)]
+        if not rows or not self.author.is_idle():
+            return
+        entry = load_entry(rows[-1], self.chain.network)
+        stored = self.chain.book.stored.get(entry.id)
+        if stored is not None or entry.header.seq > self.chain.book.head(self.keys.public)[0]:
+            self.author.restore(entry, stored.certificate if stored else None)
+            self.author.resend()
+
+    def _followed(self) -> None:
+        self._open(self.chain.newest)
+
+    def _check_sealed(self) -> None:
+        """Our own close is done: advance, and show the seal to everybody on our links."""
+        closer = self.closer
+        if closer is None or closer.result is None:
+            return
+        message = closer.seal_message()
+        self.chain.advance(*closer.result)
+        for peer in sorted(self._links):
+            if message is not None:
+                self.out.send(peer, message)
+        self._open(self.chain.newest)
+        self.follower.sealed()
+
+    def _is_now(self, peer: bytes, message: Message, epoch: int) -> bool:
+        """Is this message of the open epoch? Later ones wait, to older ones the answer is that epoch's seal."""
+        if epoch == self.epoch and (self.is_cleared or not self.is_witness()):
+            return True
+        if epoch >= self.epoch:
+            if epoch <= self.epoch + 1 and len(self._early) < EARLY_MAX:
+                self._early.append((peer, message))
+            if epoch > self.epoch:
+                self.follower.heard(peer, epoch - 1)
+        else:
+            held = self.chain.seal(epoch)
+            if held is not None:
+                self.out.send(peer, SealMsg(SIGNED_SEAL.encode(held[0]), held[1]))
+        return False
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        self.out.timer("tick", TICK_MS)
+        if not self.is_cleared:
+            self._ask_heads()
+        if self._ticks % 2 == 0:
+            self.author.resend()
+            if self.closer is not None:
+                self.closer.tick()
+        self.follower.tick()
+        self._check_sealed()
+
+    # Messages
+
+    def _on_hello(self, peer: bytes, message: Hello) -> None:
+        if message.network != self.chain.network:
+            raise Invalid("wrong_network", message.network.hex())
+        self.peers[peer] = message
+        self.follower.heard(peer, message.epoch)
+        self.out.notice(PeerHello(peer, message))
+
+    def _on_submit(self, peer: bytes, message: Submit) -> None:
+        entry = load_entry(message.entry, self.chain.network)
+        if self._is_now(peer, message, entry.header.epoch) and self.witness is not None:
+            self.witness.submit(peer, entry)
+
+    def _on_vote(self, peer: bytes, message: VoteFor) -> None:
+        self.author.voted(peer, message.entry, VOTE.decode(message.vote))
+
+    def _on_refuse(self, peer: bytes, message: Refuse) -> None:
+        if message.missing:
+            self.author.supply(peer, message.missing)
+        if message.code == "conflict" and message.conflict is not None:
+            entry = load_entry(message.conflict, self.chain.network)
+            if entry.header.author == self.keys.public and not self._is_ours(entry):
+                self._restore_mode(self.epoch)
+
+    def _on_certified(self, peer: bytes, message: Certified) -> None:
+        certificate = CERTIFICATE.decode(message.certificate)
+        entry = load_entry(message.entry, self.chain.network) if message.entry else None
+        if not self._is_now(peer, message, certificate.epoch) or self.witness is None:
+            return
+        if entry is not None and self.closer is not None:
+            for data in vote_forks(self.chain.book, entry, certificate):
+                self.closer.evidence[data] = data
+        self.witness.certified(peer, certificate, entry)
+
+    def _on_stored(self, peer: bytes, message: StoredAck) -> None:
+        if message.epoch == self.epoch:
+            self.author.stored(peer, message.entries)
+
+    def _on_entries(self, peer: bytes, message: Entries) -> None:
+        if self.closer is not None:
+            self.closer.gatherer.entries(message)
+            self.closer.gathered()
+        self.follower.entries(peer, message)
+
+    def _on_report(self, peer: bytes, message: ReportMsg) -> None:
+        epoch = REPORT_HEADER.decode(message.header).epoch
+        if self._is_now(peer, message, epoch) and self.closer is not None:
+            self.closer.on_report(message)
+
+    def _on_want_report(self, peer: bytes, message: WantReport) -> None:
+        if self._is_now(peer, message, message.epoch) and self.closer is not None:
+            self.closer.want_report(peer, message)
+
+    def _on_ballot(self, peer: bytes, message: Ballot) -> None:
+        if self._is_now(peer, message, message.epoch) and self.closer is not None:
+            self.closer.on_ballot(peer, message)
+
+    def _on_seal_vote(self, peer: bytes, message: SealVote) -> None:
+        if self._is_now(peer, message, SEAL.decode(message.seal).epoch) and self.closer is not None:
+            self.closer.on_seal_vote(peer, message)
+
+    def _on_chunk(self, peer: bytes, message: Chunk) -> None:
+        if self.closer is not None:
+            self.closer.gatherer.chunk(message)
+            self.closer.gathered()
+        self.follower.chunk(peer, message)
+
+    def _on_trade(self, peer: bytes, message: Trade) -> None:
+        self.out.notice(Traded(peer, message))
+

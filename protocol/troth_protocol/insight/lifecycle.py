@@ -1,0 +1,340 @@
+"""The life of questions at the closes: they open, their pots are fixed, their outcomes are tallied, they settle.
+
+Every function changes a state that the caller owns; every amount that leaves one place arrives in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from troth_protocol.genesis import Genesis, Rules
+from troth_protocol.insight.contribution import content_key
+from troth_protocol.insight.fixed import floor_log2_ppm
+from troth_protocol.insight.flow import FlowNode, FlowResult, Record, flow, rise
+from troth_protocol.insight.oracle import (
+    Decision,
+    Verdict,
+    scale_amount,
+    scale_wagers,
+    settle_attesters,
+    tally,
+    value_limit,
+)
+from troth_protocol.insight.prior import compute_prior
+from troth_protocol.insight.results import AttesterLine, ForecastLine, PaymentLine, Settlement
+from troth_protocol.insight.score import Score, Wager, log_span, score_question
+from troth_protocol.log.rows import (
+    Account,
+    Attestation,
+    Commit,
+    Promise,
+    Question,
+    Standing,
+    TopicRow,
+)
+from troth_protocol.log.sealed import question_id
+from troth_protocol.log.state import TOTALS_KEY, State
+from troth_protocol.wire.schema import PPM
+
+#: A first vote and up to two re-votes.
+ROUNDS = 3
+
+
+def open_questions(state: State, genesis: Genesis, network: bytes, epoch: int) -> None:
+    """Put the standing topics' questions of an epoch into the state, each with the prior of that moment."""
+    for topic in genesis.topics:
+        key = topic.name.encode()
+        empty = tuple((0,) * len(counts) for counts in topic.prior)
+        counts = (state.find("topics", key, TopicRow) or TopicRow(empty)).counts
+        for index in topic.indices(epoch):
+            category = topic.category(index)
+            prior = compute_prior(counts[category], topic.prior[category], genesis.rules.epsilon_ppm)
+            phases = topic.phases
+            state.put(
+                "questions",
+                question_id(network, topic.name, index),
+                Question(
+                    topic=topic.name,
+                    index=index,
+                    category=category,
+                    opens=epoch,
+                    commit=phases.commit,
+                    attest=phases.attest,
+                    reveal=phases.reveal,
+                    attest_reveal=phases.attest_reveal,
+                    prior=prior,
+                    emission=topic.emission,
+                    pot=0,
+                    round=0,
+                    attest_from=epoch + phases.commit,
+                    reveal_from=epoch + phases.commit + phases.attest + phases.reveal,
+                ),
+            )
+
+
+def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settlement]:
+    """Do what the close of an epoch means for each question, in the order of (opens, topic, index)."""
+    entries = _by_question(state)
+    ordered = sorted(
+        state.items("questions", Question), key=lambda item: (item[1].opens, item[1].topic, item[1].index)
+    )
+    ending = [(key, question) for key, question in ordered if question.commit_last() == epoch]
+    _fix_pots(state, genesis.rules, ending, entries)
+    return [
+        _close_question(state, genesis, epoch, key, state.question(key), entries.get(key, []))
+        for key, question in ordered
+        if question.closes() == epoch
+    ]
+
+
+def _by_question(state: State) -> dict[bytes, list[tuple[bytes, Commit]]]:
+    out: dict[bytes, list[tuple[bytes, Commit]]] = {}
+    for key, commit in state.items("commits", Commit):
+        out.setdefault(commit.question, []).append((key, commit))
+    return out
+
+
+def _attester_bonds(state: State) -> dict[bytes, int]:
+    return {key: account.attester for key, account in state.items("accounts", Account) if account.attester}
+
+
+def _credit(state: State, key: bytes, amount: int) -> None:
+    if amount:
+        account = state.account(key)
+        state.put("accounts", key, replace(account, balance=account.balance + amount))
+
+
+def _to_reserve(state: State, amount: int) -> None:
+    books = state.totals()
+    state.put("totals", TOTALS_KEY, replace(books, reserve=books.reserve + amount))
+
+
+def _fix_pots(
+    state: State,
+    rules: Rules,
+    ending: Sequence[tuple[bytes, Question]],
+    entries: Mapping[bytes, list[tuple[bytes, Commit]]],
+) -> None:
+    """At the end of the commit phase: cap what rides on the questions by what their oracle is worth, set E aside."""
+    total_bond = sum(_attester_bonds(state).values())
+    limit = value_limit(total_bond, rules.attest_penalty_ppm, rules.value_ppm)
+    left = limit
+    for key, question in ending:
+        wagers = {commit_key: commit.wager for commit_key, commit in entries.get(key, []) if commit.wager}
+        staked = sum(wagers.values())
+        emission = min(question.emission, (staked + rules.house) // 2) if staked else 0
+        # The epoch's cap is shared by the questions whose commit phases end together, in their order.
+        scaled, returned = scale_wagers(staked + emission, left, wagers)
+        pot = min(scale_amount(emission, staked + emission, left), state.totals().reserve)
+        for commit_key, commit in entries.get(key, []):
+            if commit.wager:
+                state.put("commits", commit_key, replace(commit, wager=scaled[commit_key]))
+                _credit(state, commit.author, returned[commit_key])
+        left -= sum(scaled.values()) + pot
+        _to_reserve(state, -pot)
+        state.put("questions", key, replace(question, pot=pot))
+
+
+def _close_question(
+    state: State,
+    genesis: Genesis,
+    epoch: int,
+    key: bytes,
+    question: Question,
+    entries: Sequence[tuple[bytes, Commit]],
+) -> Settlement:
+    # Wagers may have been scaled at an earlier close: read them as they are now.
+    commits = [(commit_key, state.find("commits", commit_key, Commit) or commit) for commit_key, commit in entries]
+    verdict = _tally(state, key, question)
+    attesters = _settle_attesters(state, genesis.rules, key, question, verdict)
+    if verdict.decision is Decision.REVOTE:
+        begin = epoch + 1
+        again = replace(
+            question, round=question.round + 1, attest_from=begin, reveal_from=begin + question.attest
+        )
+        state.put("questions", key, again)
+        return _settlement(key, question, None, attesters, revote=True)
+    if verdict.outcome is None:
+        forecasts = _void(state, genesis.rules, question, commits)
+        done = _settlement(key, question, None, attesters, forecasts)
+    else:
+        done = _settle(state, genesis, key, question, verdict.outcome, commits, attesters)
+    _forget(state, key, commits)
+    return done
+
+
+def _settlement(
+    key: bytes,
+    question: Question,
+    outcome: int | None,
+    attesters: tuple[AttesterLine, ...],
+    forecasts: tuple[ForecastLine, ...] = (),
+    payments: tuple[PaymentLine, ...] = (),
+    *,
+    revote: bool = False,
+) -> Settlement:
+    return Settlement(
+        key,
+        question.topic,
+        question.index,
+        question.round,
+        outcome,
+        revote,
+        question.prior,
+        forecasts,
+        payments,
+        attesters,
+    )
+
+
+def _votes(state: State, key: bytes, question: Question) -> dict[bytes, int | None]:
+    votes: dict[bytes, int | None] = {}
+    for attester in _attester_bonds(state):
+        vote = state.find("attestations", key + attester, Attestation)
+        if vote is not None and vote.round == question.round:
+            votes[attester] = vote.outcome
+    return votes
+
+
+def _tally(state: State, key: bytes, question: Question) -> Verdict:
+    votes = _votes(state, key, question)
+    return tally(_attester_bonds(state), votes, question.round, ROUNDS, len(question.prior))
+
+
+def _settle_attesters(
+    state: State, rules: Rules, key: bytes, question: Question, verdict: Verdict
+) -> tuple[AttesterLine, ...]:
+    """Pay the coherent from the reserve, take penalties from the others' bonds into it."""
+    fee = min(rules.attest_fee, state.totals().reserve)
+    bonds, votes = _attester_bonds(state), _votes(state, key, question)
+    done = settle_attesters(verdict, bonds, question.round, rules.attest_penalty_ppm, fee)
+    for attester, penalty in done.penalties.items():
+        account = state.account(attester)
+        state.put("accounts", attester, replace(account, attester=account.attester - penalty))
+    for attester, reward in done.rewards.items():
+        _credit(state, attester, reward)
+    _to_reserve(state, sum(done.penalties.values()) - sum(done.rewards.values()))
+    return tuple(
+        AttesterLine(key, votes.get(key), done.rewards.get(key, 0) - done.penalties.get(key, 0))
+        for key in sorted(bonds)
+    )
+
+
+def _void(
+    state: State, rules: Rules, question: Question, commits: Sequence[tuple[bytes, Commit]]
+) -> tuple[ForecastLine, ...]:
+    """Nobody knows: each wager returns less v, so that voiding is never free."""
+    lines = []
+    _to_reserve(state, question.pot)
+    for key, commit in commits:
+        if commit.wager:
+            back = commit.wager * (PPM - rules.void_ppm) // PPM
+            _credit(state, commit.author, back)
+            _to_reserve(state, commit.wager - back)
+            lines.append(ForecastLine(commit.author, key, commit.ppm, commit.wager, back, 0, 0))
+    return tuple(lines)
+
+
+def _settle(
+    state: State,
+    genesis: Genesis,
+    key: bytes,
+    question: Question,
+    outcome: int,
+    commits: Sequence[tuple[bytes, Commit]],
+    attesters: tuple[AttesterLine, ...],
+) -> Settlement:
+    rules = genesis.rules
+    wagering = {commit.author: (commit_key, commit) for commit_key, commit in commits if commit.wager}
+    wagers = [Wager(author, c.wager, c.ppm if c.revealed else None) for author, (_, c) in wagering.items()]
+    scores = score_question(
+        question.prior, question.pot, rules.house, rules.kappa_ppm, rules.epsilon_ppm, wagers, outcome
+    )
+    incomes = {row.author: _record(state, question.topic, row) for row in scores.rows}
+    _to_reserve(state, scores.to_reserve + question.pot - scores.net())
+    for row in scores.rows:
+        _credit(state, row.author, row.back + row.net)
+    graph = _Graph(question, outcome, rules.epsilon_ppm)
+    flows = flow([graph.node(commit_key, commit, incomes) for commit_key, commit in commits])
+    payments = _pay(state, dict(commits), flows)
+    _count(state, genesis, question, outcome)
+    forecasts = tuple(
+        ForecastLine(
+            row.author,
+            wagering[row.author][0],
+            wagering[row.author][1].ppm,
+            wagering[row.author][1].wager,
+            row.back,
+            row.net,
+            incomes[row.author],
+        )
+        for row in scores.rows
+    )
+    return _settlement(key, question, outcome, attesters, forecasts, payments)
+
+
+def _record(state: State, topic: str, row: Score) -> int:
+    """Move an author's high-water mark; returns its income."""
+    place = topic.encode() + b"/" + row.author
+    old = state.find("standings", place, Standing) or Standing()
+    record, income = rise(Record(old.won - old.lost, old.high), row.net_for_record)
+    won, lost = max(row.net_for_record, 0), max(-row.net_for_record, 0)
+    state.put("standings", place, Standing(old.won + won, old.lost + lost, record.high))
+    return income
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    question: Question
+    outcome: int
+    epsilon_ppm: int
+
+    def node(self, key: bytes, commit: Commit, incomes: Mapping[bytes, int]) -> FlowNode:
+        gain = 0
+        if commit.revealed and commit.ppm is not None:
+            log2 = floor_log2_ppm(commit.ppm[self.outcome], self.question.prior[self.outcome])
+            gain = log2 * PPM // log_span(self.epsilon_ppm)
+        return FlowNode(
+            commit=key,
+            author=commit.author,
+            epoch=commit.epoch,
+            revealed=commit.revealed,
+            content_key=content_key(commit.ppm, commit.payload) if commit.revealed else None,
+            G_ppm=gain,
+            income=incomes.get(commit.author, 0) if commit.wager else 0,
+            citations=commit.citations,
+        )
+
+
+def _pay(state: State, commits: Mapping[bytes, Commit], flows: FlowResult) -> tuple[PaymentLine, ...]:
+    lines = []
+    for payment in flows.payments:
+        payer, payee = commits[payment.frm_commit].author, commits[payment.to_commit].author
+        _credit(state, payer, -payment.amount)
+        _credit(state, payee, payment.amount)
+        lines.append(PaymentLine(payer, payee, payment.frm_commit, payment.to_commit, payment.amount))
+    return tuple(lines)
+
+
+def _count(state: State, genesis: Genesis, question: Question, outcome: int) -> None:
+    """A sealed outcome enters the topic's prior."""
+    topic = genesis.topic(question.topic)
+    key = topic.name.encode()
+    empty = tuple((0,) * len(counts) for counts in topic.prior)
+    counts = [list(row) for row in (state.find("topics", key, TopicRow) or TopicRow(empty)).counts]
+    counts[question.category][outcome] += 1
+    state.put("topics", key, TopicRow(tuple(map(tuple, counts))))
+
+
+def _forget(state: State, key: bytes, commits: Sequence[tuple[bytes, Commit]]) -> None:
+    """A settled question leaves the state; what it did stays in the seal's emissions root."""
+    for commit_key, _ in commits:
+        state.drop("commits", commit_key)
+    for table in ("entrants", "attestations"):
+        for place in [place for place in state.tables[table].rows if place.startswith(key)]:
+            state.drop(table, place)
+    for place, promise in state.items("promises", Promise):
+        if promise.question == key:
+            state.drop("promises", place)
+    state.drop("questions", key)

@@ -1,0 +1,168 @@
+"""The guard only grows, says when it is damaged, and tells an old copy of the store from a crash."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from troth_node.storage import files
+from troth_node.storage.guard import Guard, GuardError, compare
+from troth_node.storage.store import Store
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Guard:
+    return Guard.create(tmp_path)
+
+
+class TestFile:
+    def test_it_grows_and_is_read_back(self, guard: Guard, tmp_path: Path) -> None:
+        assert guard.generation == 0
+        guard.advance(3)
+        guard.advance(10**18)
+        assert guard.generation == Guard.open(tmp_path).generation == 10**18
+        assert (tmp_path / "guard").stat().st_mode & 0o777 == 0o600
+
+    def test_it_refuses_to_go_back(self, guard: Guard, tmp_path: Path) -> None:
+        guard.advance(5)
+        with pytest.raises(GuardError, match="cannot go from 5 back to 4; start the node as restored"):
+            guard.advance(4)
+        guard.advance(6)
+        assert Guard.open(tmp_path).generation == 6
+
+    def test_the_same_number_writes_nothing(self, guard: Guard, tmp_path: Path) -> None:
+        guard.advance(5)
+        inode = (tmp_path / "guard").stat().st_ino
+        guard.advance(5)
+        assert (tmp_path / "guard").stat().st_ino == inode
+
+    def test_it_is_created_once(self, guard: Guard, tmp_path: Path) -> None:
+        guard.advance(5)
+        with pytest.raises(GuardError, match="choose an empty directory"):
+            Guard.create(tmp_path)
+        assert Guard.open(tmp_path).generation == 5
+
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(GuardError, match=r"No such file or directory.*; start the node as restored"):
+            Guard.open(tmp_path)
+
+    def test_a_leftover_of_a_crash_before_the_rename_changes_nothing(
+        self, guard: Guard, tmp_path: Path
+    ) -> None:
+        guard.advance(5)
+        (tmp_path / "guard.new").write_bytes(b"troth-guard 1 9")
+        again = Guard.open(tmp_path)
+        assert again.generation == 5
+        again.advance(6)
+        assert [file.name for file in tmp_path.iterdir()] == ["guard"]
+
+
+class TestDamage:
+    def test_torn_at_any_byte(self, guard: Guard, tmp_path: Path) -> None:
+        guard.advance(123_456)
+        whole = (tmp_path / "guard").read_bytes()
+        for size in range(len(whole)):
+            (tmp_path / "guard").write_bytes(whole[:size])
+            assert_damaged(tmp_path)
+
+    def test_any_flipped_bit(self, guard: Guard, tmp_path: Path) -> None:
+        guard.advance(123_456)
+        whole = (tmp_path / "guard").read_bytes()
+        for bit in range(len(whole) * 8):
+            flipped = bytearray(whole)
+            flipped[bit // 8] ^= 1 << bit % 8
+            (tmp_path / "guard").write_bytes(flipped)
+            assert_damaged(tmp_path)
+
+    def test_more_behind_it(self, guard: Guard, tmp_path: Path) -> None:
+        with (tmp_path / "guard").open("ab") as file:
+            file.write(bytes(1_000))
+        assert_damaged(tmp_path)
+
+
+def assert_damaged(directory: Path) -> None:
+    with pytest.raises(GuardError, match="guard: damaged; remove it and start the node as restored"):
+        Guard.open(directory)
+
+
+class TestFaults:
+    def test_after_a_sync_that_failed_it_never_writes_again(
+        self, guard: Guard, tmp_path: Path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(files.os, "fsync", fail)
+        with pytest.raises(GuardError, match=r"Input/output error.*check the disk"):
+            guard.advance(1)
+        monkeypatch.undo()
+        with pytest.raises(GuardError, match="Input/output error"):
+            guard.advance(2)
+        assert guard.generation == Guard.open(tmp_path).generation == 0
+
+    def test_data_is_synced_before_its_name_and_the_name_before_it_returns(
+        self, guard: Guard, monkeypatch
+    ) -> None:
+        calls: list[str] = []
+        sync, rename = os.fsync, os.rename
+        monkeypatch.setattr(files.os, "fsync", lambda fd: (calls.append(f"sync {kind(fd)}"), sync(fd)))
+        monkeypatch.setattr(files.os, "rename", lambda *names: (calls.append("rename"), rename(*names)))
+        guard.advance(1)
+        assert calls == ["sync file", "rename", "sync directory"]
+
+
+def kind(descriptor: int) -> str:
+    return "directory" if os.fstat(descriptor).st_mode & 0o170000 == 0o040000 else "file"
+
+
+def fail(descriptor: int) -> None:
+    raise OSError(5, "Input/output error")
+
+
+class TestCompare:
+    @pytest.fixture
+    def store(self, tmp_path: Path):
+        with Store.open(tmp_path / "store.sqlite", ["entries"]) as store:
+            yield store
+
+    def test_both_new(self, store: Store, guard: Guard) -> None:
+        assert compare(store, guard) == "ok"
+
+    def test_a_crash_between_the_two_is_caught_up_with(
+        self, store: Store, guard: Guard, tmp_path: Path
+    ) -> None:
+        guard.advance(store.apply([], signed=True))
+        for _ in range(3):
+            store.apply([], signed=True)
+        assert compare(store, guard) == "ok"
+        assert Guard.open(tmp_path).generation == 4
+
+    def test_an_old_copy_of_the_store_is_noticed_until_it_is_lifted(
+        self, tmp_path: Path, guard: Guard
+    ) -> None:
+        path, copy = tmp_path / "store.sqlite", tmp_path / "copy"
+        with Store.open(path, ["entries"]) as store:
+            guard.advance(store.apply([], signed=True))
+            store.backup(copy)
+            guard.advance(store.apply([], signed=True))
+        shutil.copy(copy, path)
+        with Store.open(path, ["entries"]) as store:
+            assert compare(store, guard) == "store_behind"
+            assert guard.generation == 2
+            store.apply([], at_least=guard.generation)
+            assert compare(store, guard) == "ok"
+            guard.advance(store.apply([], signed=True))
+
+    def test_a_store_that_vanished_is_an_old_copy(self, tmp_path: Path, guard: Guard) -> None:
+        guard.advance(1)
+        with Store.open(tmp_path / "store.sqlite", ["entries"]) as store:
+            assert compare(store, guard) == "store_behind"
+
+    def test_a_log_that_lost_its_end_is_an_old_copy(self, tmp_path: Path, guard: Guard, child) -> None:
+        writer = child("write", tmp_path / "store.sqlite")
+        assert len(writer.stdout.read(8)) == 8
+        writer.kill()
+        writer.wait()
+        os.truncate(tmp_path / "store.sqlite-wal", 100)
+        with Store.open(tmp_path / "store.sqlite", ["entries"]) as store:
+            assert compare(store, Guard.open(tmp_path)) == "store_behind"
