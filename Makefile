@@ -12,7 +12,7 @@ swarm: run ## start a swarm of real nodes on this machine; ARGS="--help" shows w
 	@exec .venv/bin/troth swarm $(ARGS)
 
 test: ## every check there is, as CI runs it; a part with STAGES="lint unit"
-	@exec tools/stages.sh $(STAGES)
+	@exec tools/stages.sh $(if $(STAGES),install $(STAGES))
 
 lint: ## format, lint, types and who may import whom
 	@exec tools/stages.sh install format lint types imports

@@ -71,7 +71,9 @@ Twist = Callable[["World", SimNode, bytes, bytes], Sequence[tuple[bytes, bytes]]
 class World:
     """Nodes, links and time."""
 
-    def __init__(self, genesis: Genesis, seeds: Sequence[bytes], seed: int, faults: Faults | None = None) -> None:
+    def __init__(
+        self, genesis: Genesis, seeds: Sequence[bytes], seed: int, faults: Faults | None = None
+    ) -> None:
         self.genesis = genesis
         self.rng = random.Random(seed)  # noqa: S311 - a simulation repeats itself
         self.faults = faults or Faults()
@@ -96,7 +98,9 @@ class World:
         node.starts += 1
         node.timers = {}
         nonce = digest(key + node.starts.to_bytes(4, "big"))
-        node.core = Core(self.genesis, node.keys, node.disk, Profile(node.name, (), "sim", nonce, is_restored))
+        node.core = Core(
+            self.genesis, node.keys, node.disk, Profile(node.name, (), "sim", nonce, is_restored)
+        )
         node.core.start()
         for other in self.nodes.values():
             if other.core is not None and other is not node:
@@ -118,9 +122,7 @@ class World:
     def partition(self, group: Iterable[bytes]) -> None:
         """Cut every link between a group and the rest."""
         inside = set(group)
-        self.cut_links = {
-            frozenset((a, b)) for a in inside for b in self.nodes if b not in inside
-        }
+        self.cut_links = {frozenset((a, b)) for a in inside for b in self.nodes if b not in inside}
 
     def heal(self) -> None:
         """All links carry frames again."""
