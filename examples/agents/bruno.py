@@ -6,4 +6,4 @@ from flights_buyer import Forecaster
 class Bruno(Forecaster):
     """Buys two signals and lets gradient-boosted trees read them."""
 
-    buys = ("flights/features", "flights/other_delays")
+    buys = ("flights/own_delays", "flights/features")

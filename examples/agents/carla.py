@@ -14,8 +14,8 @@ from troth_node.agent import QuestionView, Signal
 class Carla(Forecaster):
     """Reads the weather like the others, but takes every tip at its word, for half of her forecast."""
 
-    buys = ("flights/weather", "flights/tip")
-    trust = 0.5
+    buys = ("flights/own_delays", "flights/schedule", "flights/tip")
+    trust = 0.6
 
     def refine(self, question: QuestionView, rows: Floats, signals: Sequence[Signal]) -> Floats:
         updated = super().refine(question, rows, signals)

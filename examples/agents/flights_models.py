@@ -53,13 +53,16 @@ class LinearModels:
 
 
 class MaskedTrees:
-    """Gradient-boosted trees fitted once, with inputs hidden at random from half of the rows."""
+    """Gradient-boosted trees fitted once, with inputs hidden at random from half of the rows.
+
+    With no input at all the answer is each airport's frequencies, which trees would only approximate.
+    """
 
     def __init__(self, seed: int, features: Features = np.hstack) -> None:
         self._seed = seed
         self._features = features
         self._trees = HistGradientBoostingClassifier(
-            max_iter=50, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=40, l2_regularization=5.0,
+            max_iter=50, learning_rate=0.1, max_leaf_nodes=6, min_samples_leaf=100, l2_regularization=20.0,
             early_stopping=False, random_state=seed,
         )  # fmt: skip
 
@@ -68,13 +71,15 @@ class MaskedTrees:
         shown = np.random.default_rng(self._seed).random((inputs, rows)) < 0.5
         shown[:, ::2] = True
         hidden = [np.where(show[:, None], block, np.nan) for show, block in zip(shown, blocks[1:], strict=True)]
+        self._frequencies = blocks[0].T @ np.eye(OUTCOMES)[outcomes] / blocks[0].sum(axis=0)[:, None]
         with ONE_THREAD.limit(limits=1):
             self._trees.fit(self._features([blocks[0], *hidden]), outcomes)
 
     def coalitions(self, blocks: Sequence[Floats]) -> Floats:
-        rows = [self._features(_masked(blocks, i)) for i in range(2 ** (len(blocks) - 1))]
+        rows = [self._features(_masked(blocks, i)) for i in range(1, 2 ** (len(blocks) - 1))]
         with ONE_THREAD.limit(limits=1):
-            return np.asarray(self._trees.predict_proba(np.vstack(rows)))
+            informed = self._trees.predict_proba(np.vstack(rows))
+        return np.vstack([blocks[0] @ self._frequencies, informed])
 
 
 class _Linear:

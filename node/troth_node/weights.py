@@ -21,6 +21,10 @@ class MultiplicativeWeights:
         self._rate = rate
         self._weights: dict[str, float] = {}
 
+    def start(self, source: str, weight: float) -> None:
+        """Give a source that is not known yet a weight to begin with, above zero; all shares are relative to each other."""
+        self._weights.setdefault(source, weight)
+
     def learn(self, credit: Mapping[str, float]) -> None:
         """Apply one round's credit; sources that took no part keep their share of the whole."""
         sources = sorted(credit)

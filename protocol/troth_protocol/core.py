@@ -118,13 +118,17 @@ class Restoring:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How this node introduces itself, and the nonce of its start."""
+    """How this node introduces itself, and the nonce of its start.
+
+    A witness closes no epoch after `last_epoch`: a network that was started for a while comes to rest there.
+    """
 
     name: str
     documents: tuple[str, ...]
     software: str
     nonce: bytes
     is_restored: bool = False
+    last_epoch: int | None = None
 
 
 class Core:
@@ -326,7 +330,8 @@ class Core:
             for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
                 self.witness.restore_vote(*unpack_vote(data, self.chain.network))
             self.closer = Closer(self.keys, self.chain, self.witness, self.server, self.out)
-            self.closer.start()
+            if self.profile.last_epoch is None or self.epoch <= self.profile.last_epoch:
+                self.closer.start()
         self.author.is_allowed = may_sign
         self.author.open(self.chain.book)
         if closed is None:

@@ -36,6 +36,8 @@ from troth_node.storage.files import (
 from troth_node.storage.guard import Guard
 from troth_protocol.wire.crypto import SEED_BYTES, KeyPair
 
+STORE_FILE = "store.sqlite"
+
 __all__ = ["Home", "HomeError"]
 
 KEY_VERSION: Final = 1
@@ -102,7 +104,7 @@ class Home:
     @property
     def store_path(self) -> Path:
         """Where `Store.open` finds or creates the store."""
-        return self.path / "store.sqlite"
+        return self.path / STORE_FILE
 
     @property
     def config_path(self) -> Path:

@@ -1,0 +1,1 @@
+"""Local swarms: real node processes on real sockets, watched by one supervisor."""

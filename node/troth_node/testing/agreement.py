@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha512
 
 from troth_protocol.close.ballots import (
@@ -70,8 +70,10 @@ class Seat:
         make: Callable[[dict[bytes, bytes] | None], Consensus],
         send: Callable[[bytes | None, Value], None],
         arm: Callable[[ArmTimer], None],
+        *,
+        is_once: bool = True,
     ) -> None:
-        self._make, self._send, self._arm = make, send, arm
+        self._make, self._send, self._arm, self._is_once = make, send, arm, is_once
         self.disk: dict[bytes, bytes] = {}
         self.decided: Decided | None = None
         self.accused: list[Accused] = []
@@ -79,7 +81,9 @@ class Seat:
         self.machine = make(self.disk)
 
     def restart(self, *, has_disk: bool = True) -> None:
-        """Crash and come back, with the disk or with a new empty one whose loss is known."""
+        """Crash and come back, with the disk or with a new empty one; the caller knows which."""
+        if not has_disk:
+            self.disk = {}
         self.machine = self._make(self.disk if has_disk else None)
         self.decided = None
 
@@ -91,8 +95,7 @@ class Seat:
                 case Validate(value):
                     queue.extend(self._answer(value))
                 case PersistBallot(key, data):
-                    if self.disk.setdefault(key, data) != data:
-                        raise Violation("a second ballot for one row")
+                    self._persist(key, data)
                 case Broadcast(message):
                     self._check_durable(message)
                     self._send(None, message)
@@ -104,6 +107,13 @@ class Seat:
                     self.decided = decided
                 case Accused() as accused:
                     self.accused.append(accused)
+
+    def _persist(self, key: bytes, data: bytes) -> None:
+        if self.disk.setdefault(key, data) == data:
+            return
+        if self._is_once:
+            raise Violation("a second ballot for one row")
+        self._persist(key + b"+", data)
 
     def _answer(self, value: bytes) -> list[Output]:
         verdict = self.judge(value)
@@ -130,7 +140,8 @@ class Mail:
 class Table:
     """A committee with given weights; turn 0 belongs to the heaviest member, to the first among equals.
 
-    `byzantine` places have no seat: the test signs for them with `candidate`, `vote` and `certificate`.
+    `byzantine` places have no seat: the test signs for them with `candidate`, `vote` and `certificate`. `is_once` is
+    False for disks that hold more than one ballot in a row, which no store does: it shows what would happen then.
     """
 
     def __init__(
@@ -138,19 +149,21 @@ class Table:
         weights: Sequence[int] = (1, 1, 1, 1),
         *,
         offset: int = 0,
+        epoch: int = EPOCH,
         byzantine: Sequence[int] = (),
         machine: type[Consensus] = Consensus,
         committee: type[Committee] = Committee,
+        is_once: bool = True,
     ) -> None:
         self.keys = sorted(
             (StubKey.from_seed(bytes([place + 1]) * 32) for place in range(len(weights))),
             key=lambda keys: keys.public,
         )
         members = tuple(Member(keys.public, weight) for keys, weight in zip(self.keys, weights, strict=True))
-        self.instance = Instance(NETWORK, EPOCH, committee(members), offset)
+        self.instance = Instance(NETWORK, epoch, committee(members), offset)
         self.post: list[Mail] = []
         self.timers: dict[int, ArmTimer] = {}
-        self._machine = machine
+        self._machine, self._is_once = machine, is_once
         self.seats = {place: self._seat(place) for place in range(len(weights)) if place not in byzantine}
 
     def _seat(self, place: int) -> Seat:
@@ -166,7 +179,7 @@ class Table:
         def arm(timer: ArmTimer) -> None:
             self.timers[place] = timer
 
-        return Seat(make, send, arm)
+        return Seat(make, send, arm, is_once=self._is_once)
 
     # What members do
 
@@ -184,7 +197,11 @@ class Table:
     def hear(self, target: int, source: int, *messages: Value) -> None:
         """Let one seat receive messages."""
         for message in messages:
-            self.seats[target].do(self.seats[target].machine.on_message(self.keys[source].public, message))
+            self.seats[target].do(self.tell(target, source, message))
+
+    def tell(self, target: int, source: int, message: Value) -> list[Output]:
+        """What one seat would do on a message; nothing of it is carried out."""
+        return self.seats[target].machine.on_message(self.keys[source].public, message)
 
     def carry(self, source: int, target: int, *kinds: str) -> None:
         """Deliver the post from one place to another: all of it, or messages and votes of these kinds only."""
@@ -194,6 +211,13 @@ class Table:
             ):
                 self.post.remove(mail)
                 self.hear(target, source, mail.message)
+
+    def exchange(self, *places: int, rounds: int = 4) -> None:
+        """Let these places, and nobody else, receive all the post that they have for each other."""
+        for _ in range(rounds):
+            for source in places:
+                for target in places:
+                    self.carry(source, target)
 
     def round(self) -> None:
         """Deliver everything posted so far, in order; what that causes waits for the next round."""
@@ -218,17 +242,17 @@ class Table:
         self.check()
         if any(seat.decided is None for seat in self.seats.values()):
             raise Violation("not everybody decided")
+        honest = {self.keys[place].public for place in self.seats}
+        if any(accused.member in honest for seat in self.seats.values() for accused in seat.accused):
+            raise Violation("an honest member is accused")
 
     def check(self) -> None:
-        """Safety: one valid value, and nobody honest is accused."""
+        """Safety: all who decided have the same valid value."""
         values = sorted({seat.decided.value for seat in self.seats.values() if seat.decided is not None})
         if len(values) > 1:
             raise Violation(f"decided {values}")
         if any(value.startswith(b"bad") for value in values):
             raise Violation(f"decided an invalid value {values}")
-        honest = {self.keys[place].public for place in self.seats}
-        if any(accused.member in honest for seat in self.seats.values() for accused in seat.accused):
-            raise Violation("an honest member is accused")
 
     # What anybody's key can sign
 
@@ -241,6 +265,17 @@ class Table:
         payload = propose(self.instance, slot, value, parent)
         signature = self.keys[self.leader(slot)].sign(preimage(DOMAINS[CANDIDATE], NETWORK, payload))
         return read_candidate(self.instance, CandidateMsg(payload, signature))
+
+    def proposal(self, slot: int) -> Candidate | None:
+        """What the slot's leader, who has a seat, has on its disk for the slot."""
+        for data in self.seats[self.leader(slot)].disk.values():
+            row = decode(data)
+            message = MESSAGES.load(row[0]) if isinstance(row, list) else None
+            if isinstance(message, CandidateMsg):
+                candidate = read_candidate(self.instance, message)
+                if candidate.slot == slot:
+                    return candidate
+        return None
 
     def sign(self, place: int, statement: Statement) -> VoteMsg:
         """One vote of one place."""
@@ -262,17 +297,19 @@ class Table:
         signatures = tuple((vote.member, vote.signature) for vote in votes)
         return SlotCertificate(kind, statement.payload(self.instance), signatures)
 
-    def elsewhere(self, **changes: int) -> Table:
-        """The same keys in another instance, such as another epoch: for messages that do not belong here."""
-        other = Table([member.weight for member in self.instance.committee.members], byzantine=range(64))
-        other.instance = replace(self.instance, **changes)
-        return other
-
 
 def kind_of(message: Value) -> str:
     """What a message is: a kind of vote, or the kind of message."""
     found = MESSAGES.load(message)
     return found.vote if isinstance(found, VoteMsg) else MESSAGES.name_of(found)
+
+
+def heard(outputs: Sequence[Output]) -> list[str]:
+    """What outputs are, in one word each: the kind of a message, else the name of the output."""
+    return [
+        kind_of(output.message) if isinstance(output, Broadcast | SendTo) else type(output).__name__
+        for output in outputs
+    ]
 
 
 def carried(candidate: Candidate) -> Value:

@@ -11,7 +11,7 @@ from typing import Self
 import trio
 
 from troth_node.transport.address import parse_address
-from troth_node.transport.noise import SealedSocket, seal
+from troth_node.transport.noise import SealedSocket, SocketEnded, seal
 from troth_node.transport.yamux import DATA, HEADER, SYN, WINDOW, Header
 
 MULTISTREAM = b"/multistream/1.0.0"
@@ -33,7 +33,7 @@ class RawPeer:
     """A TCP connection to a node, and multistream-select by hand."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
+        self.stream = stream
 
     @classmethod
     async def dial(cls, address: str) -> Self:
@@ -43,14 +43,14 @@ class RawPeer:
 
     async def write(self, data: bytes) -> None:
         """Send any bytes."""
-        await self._stream.send_all(data)
+        await self.stream.send_all(data)
 
     async def read(self, size: int) -> bytes:
         """Exactly `size` bytes, or fewer at the end of the connection."""
         data = b""
         while len(data) < size:
             try:
-                more = await self._stream.receive_some(size - len(data))
+                more = await self.stream.receive_some(size - len(data))
             except _ENDS:
                 more = b""
             if not more:
@@ -81,7 +81,7 @@ class RawPeer:
 
     async def aclose(self) -> None:
         """End the connection."""
-        await self._stream.aclose()
+        await self.stream.aclose()
 
 
 class HostilePeer(RawPeer):
@@ -89,7 +89,7 @@ class HostilePeer(RawPeer):
 
     def __init__(self, stream: trio.SocketStream) -> None:
         super().__init__(stream)
-        self._sealed: SealedSocket | None = None
+        self.sealed: SealedSocket | None = None
         self._next_number = 1
 
     @classmethod
@@ -97,30 +97,26 @@ class HostilePeer(RawPeer):
         """Connect to the node `public` with the identity of `seed`, up to agreed Yamux."""
         peer = await cls.dial(address)
         await peer.propose(NOISE)
-        peer._sealed = await seal(peer._stream, seed, public)
+        peer.sealed = await seal(peer.stream, seed, public)
         await peer.propose(YAMUX)
         return peer
 
     async def write(self, data: bytes) -> None:
         """Send any bytes, encrypted once the handshake is done."""
-        if self._sealed is None:
+        if self.sealed is None:
             await super().write(data)
         else:
-            await self._sealed.write(data)
+            await self.sealed.write(data)
 
     async def read(self, size: int) -> bytes:
         """Exactly `size` bytes, decrypted, or fewer at the end of the connection."""
-        if self._sealed is None:
+        if self.sealed is None:
             return await super().read(size)
         data = b""
         while len(data) < size:
             try:
-                data += await self._sealed.read(size - len(data))
-            except OSError:
-                break
-            except Exception as error:  # the library has its own family of errors for the end of a connection
-                if "Closed" not in type(error).__name__:
-                    raise
+                data += await self.sealed.read(size - len(data))
+            except SocketEnded:
                 break
         return data
 

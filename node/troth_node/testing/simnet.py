@@ -33,7 +33,7 @@ class SimNet(Generic[NodeT, PayloadT]):
     """The network, its clock (`now_ms`) and its source of chance (`rng`), which callers may share."""
 
     def __init__(self, seed: int, link: Link | None = None) -> None:
-        self.rng = random.Random(seed)  # noqa: S311 -- chance that must repeat itself
+        self.rng = random.Random(seed)
         self.now_ms = 0
         self._default = link or Link()
         self._links: dict[tuple[NodeT, NodeT], Link] = {}

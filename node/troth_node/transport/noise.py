@@ -37,6 +37,10 @@ KEEPALIVE_INTERVAL_S: Final = 5
 KEEPALIVE_PROBES: Final = 3
 
 
+class SocketEnded(ConnectionClosedError):
+    """The connection has ended, whoever ended it and however."""
+
+
 class SealedSocket(BaseSession):
     """An authenticated, encrypted byte stream over one TCP socket. One reader at a time, any number of writers."""
 
@@ -57,7 +61,7 @@ class SealedSocket(BaseSession):
         self._turn = trio.Lock()
 
     async def read(self, n: int | None = None) -> bytes:
-        """Between 1 and `n` bytes (None: all that has arrived). ConnectionClosedError at the end, however it came."""
+        """Between 1 and `n` bytes (None: all that has arrived). SocketEnded at the end, however it came."""
         while not self._plain:
             await self._fill()
         plain = bytes(self._plain[:n])
@@ -65,16 +69,16 @@ class SealedSocket(BaseSession):
         return plain
 
     async def write(self, data: bytes) -> None:
-        """Send `data` whole; cannot be cancelled. ConnectionClosedError once the socket is closed."""
+        """Send `data` whole; cannot be cancelled. SocketEnded once the socket is closed."""
         with trio.CancelScope(shield=True):
             async with self._turn:
                 try:
                     await self._stream.send_all(self._seal(data))
                 except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                    raise ConnectionClosedError(str(error), transport="tcp") from error
+                    raise SocketEnded(str(error)) from error
 
     def abort(self) -> None:
-        """Close the socket now; tasks that read or write wake up with ConnectionClosedError."""
+        """Close the socket now; tasks that read or write wake up with SocketEnded."""
         self._stream.socket.close()
 
     async def close(self) -> None:
@@ -98,9 +102,9 @@ class SealedSocket(BaseSession):
         try:
             data = await self._stream.receive_some(READ_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise ConnectionClosedError(str(error), transport="tcp") from error
+            raise SocketEnded(str(error)) from error
         if not data:
-            raise ConnectionClosedError("end of stream", transport="tcp")
+            raise SocketEnded("end of stream")
         self._sealed += data
         self._open_packets()
 

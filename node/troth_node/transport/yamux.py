@@ -18,8 +18,6 @@ from typing import Final, NamedTuple, Self, cast
 import trio
 from libp2p.abc import IMuxedConn, IMuxedStream, ISecureConn
 from libp2p.connection_types import ConnectionType
-from libp2p.exceptions import BaseLibp2pError
-from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.peer.id import ID
 from libp2p.stream_muxer.exceptions import (
     MuxedConnUnavailable,
@@ -29,7 +27,7 @@ from libp2p.stream_muxer.exceptions import (
 )
 from multiaddr import Multiaddr
 
-from troth_node.transport.noise import PACKET_PLAIN_BYTES, SealedSocket
+from troth_node.transport.noise import PACKET_PLAIN_BYTES, SealedSocket, SocketEnded
 
 HEADER: Final = struct.Struct("!BBHII")
 DATA, WINDOW, PING, GO_AWAY = range(4)
@@ -223,7 +221,7 @@ class Session(IMuxedConn):
         """Send one frame whole; cannot be cancelled, ends when the connection does. MuxedStreamClosed then."""
         try:
             await self.secured_conn.write(frame)
-        except ConnectionClosedError as error:
+        except SocketEnded as error:
             raise MuxedStreamClosed(str(error)) from error
 
     def post(self, kind: int, flags: int, stream: int, value: int) -> None:
@@ -289,7 +287,7 @@ class Session(IMuxedConn):
                 self._posted = trio.Event()
                 frames, self._posts = b"".join(self._posts), []
                 await self.secured_conn.write(frames)
-        except BaseLibp2pError:
+        except SocketEnded:
             self.abort()
 
     def _on_stream_frame(self, header: Header, body: bytes) -> None:

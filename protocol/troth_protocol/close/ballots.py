@@ -74,18 +74,6 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A leader's proposal, checked except for its signature; `parent_slot` and `parent` are both there or both None."""
-
-    id: bytes
-    slot: int
-    value: bytes
-    parent_slot: int | None
-    parent: bytes | None
-    signed: Signed
-
-
-@dataclass(frozen=True, slots=True)
 class Statement:
     """What a ballot says: a kind of vote, the slot, and the candidate's id (empty for a skip vote)."""
 
@@ -97,6 +85,17 @@ class Statement:
         """The bytes that members sign to say this."""
         place = _Place(instance.epoch, instance.committee.digest, self.slot, self.candidate or None)
         return _PLACE.encode(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A leader's proposal, checked except for its signature; `parent` is what must have been notarized before."""
+
+    id: bytes
+    slot: int
+    value: bytes
+    parent: Statement | None
+    signed: Signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,18 +227,23 @@ def read_candidate(instance: Instance, message: CandidateMsg) -> Candidate:
     """
     fields = _PROPOSAL.decode(message.payload)
     _check_instance(instance, fields)
-    if (fields.parent_slot is None) != (fields.parent is None):
-        raise Invalid("bad_parent", "a parent has a slot and an id")
-    if fields.parent_slot is not None and fields.parent_slot >= fields.slot:
-        raise Invalid("bad_parent", f"slot {fields.parent_slot} is not before {fields.slot}")
     return Candidate(
         object_id(DOMAINS[CANDIDATE], instance.network, message.payload),
         fields.slot,
         fields.value,
-        fields.parent_slot,
-        fields.parent,
+        _read_parent(fields),
         Signed(CANDIDATE, message.payload, message.signature),
     )
+
+
+def _read_parent(fields: _Proposal) -> Statement | None:
+    if fields.parent_slot is None and fields.parent is None:
+        return None
+    if fields.parent_slot is None or fields.parent is None:
+        raise Invalid("bad_parent", "a parent has a slot and an id")
+    if fields.parent_slot >= fields.slot:
+        raise Invalid("bad_parent", f"slot {fields.parent_slot} is not before {fields.slot}")
+    return Statement(NOTARIZE, fields.parent_slot, fields.parent)
 
 
 def read_statement(instance: Instance, kind: str, payload: bytes) -> Statement:

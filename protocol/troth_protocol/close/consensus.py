@@ -248,20 +248,20 @@ class Consensus(Listener):
 
     def _is_eligible(self, candidate: Candidate) -> bool:
         """Whether the slots after its parent are skipped, and its value is its parent's, or valid without a parent."""
-        if not self._is_skipped_since(candidate):
+        parent = candidate.parent
+        if not self._is_skipped(range(0 if parent is None else parent.slot + 1, candidate.slot)):
             return False
-        return self._is_valid(candidate) if candidate.parent is None else self._follows_parent(candidate)
+        return self._is_valid(candidate) if parent is None else self._is_repeated(candidate, parent)
 
-    def _is_skipped_since(self, candidate: Candidate) -> bool:
-        first = 0 if candidate.parent_slot is None else candidate.parent_slot + 1
-        return all(SKIP in self._held(number).proofs for number in range(first, candidate.slot))
+    def _is_skipped(self, numbers: range) -> bool:
+        return all(SKIP in self._held(number).proofs for number in numbers)
 
-    def _follows_parent(self, candidate: Candidate) -> bool:
-        proof = self._held(candidate.parent_slot or 0).proofs.get(NOTARIZE)
-        if proof is None or proof.statement.candidate != candidate.parent:
+    def _is_repeated(self, candidate: Candidate, parent: Statement) -> bool:
+        proof = self._held(parent.slot).proofs.get(NOTARIZE)
+        if proof is None or proof.statement != parent:
             return False
-        parent = self._candidate_of(proof)
-        return parent is not None and parent.value == candidate.value
+        source = self._candidate_of(proof)
+        return source is not None and source.value == candidate.value
 
     def _is_valid(self, candidate: Candidate) -> bool:
         """The caller's verdict, which is asked for when everything else is in order, and once."""

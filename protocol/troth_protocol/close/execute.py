@@ -34,12 +34,13 @@ WITNESS_SHARE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The result of a close: the new state, the next witness set, and what was settled and punished."""
+    """The result of a close: the new state, the next witness set, what was settled and punished, how many entries."""
 
     state: State
     committee: Committee
     settlements: tuple[Settlement, ...]
     offences: tuple[tuple[bytes, Offence], ...]
+    entries: int
 
     def emissions_root(self) -> bytes:
         """Merkle root over the settlements, in order."""
@@ -79,7 +80,8 @@ def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Seq
     open_questions(state, close.genesis, close.network, close.epoch + 1)
     if not state.is_conserved():
         raise TrothError(f"the books of epoch {close.epoch} do not balance")
-    return Closed(state, committee, tuple(settlements), tuple(offences))
+    entries = sum(map(len, logs.values()))
+    return Closed(state, committee, tuple(settlements), tuple(offences), entries)
 
 
 def _accusations(

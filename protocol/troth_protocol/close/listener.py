@@ -79,7 +79,7 @@ class Listener:
                 self._on_vote(vote)
             case SlotCertificate() as certificate:
                 self._on_certificate(certificate)
-            case WantMsg() as want:
+            case want:
                 self._on_want(want, place)
 
     def _on_candidate(self, message: CandidateMsg) -> None:

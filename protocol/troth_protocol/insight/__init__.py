@@ -1,0 +1,1 @@
+"""Who knew: questions, contributions, scores, the flow of emissions, credit, pools and the oracle."""

@@ -17,9 +17,9 @@ on the question cites, only the earliest by (epoch, commit id) is paid.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import validate_citations
@@ -63,6 +63,10 @@ class FlowNode:
     def open_citations(self) -> tuple[tuple[bytes, int], ...]:
         return self.citations if self.revealed else ()
 
+    def identity(self) -> tuple[bool, bytes]:
+        """Equal for two nodes of one content; unknown content is like no other."""
+        return (False, self.commit) if self.content_key is None else (True, self.content_key)
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:
@@ -76,7 +80,10 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class FlowResult:
-    """Per commit, in atomic units: own income + received = paid_out + retained. `payments` are sorted."""
+    """Per commit, in atomic units: own income + received = paid_out + retained.
+
+    `payments` are in an order in which whoever pays has been paid before, so no balance dips on the way.
+    """
 
     received: Mapping[bytes, int]
     paid_out: Mapping[bytes, int]
@@ -101,7 +108,6 @@ def flow(nodes: Sequence[FlowNode]) -> FlowResult:
             means[payment.to_commit] += payment.amount
             paid_out[node.commit] += payment.amount
             payments += [payment] if payment.amount else []
-    payments.sort(key=lambda payment: (payment.frm_commit, payment.to_commit))
     return FlowResult(
         received={node.commit: means[node.commit] - node.income for node in nodes},
         paid_out=paid_out,
@@ -128,27 +134,27 @@ def _payable(nodes: Sequence[FlowNode], by_commit: Mapping[bytes, FlowNode]) -> 
     revealed = [by_commit[commit] for commit in cited if commit in by_commit and by_commit[commit].revealed]
     earliest: dict[tuple[bool, bytes], FlowNode] = {}
     for node in sorted(revealed, key=lambda node: (node.epoch, node.commit)):
-        is_unique = node.content_key is None
-        earliest.setdefault((is_unique, node.content_key or node.commit), node)
+        earliest.setdefault(node.identity(), node)
     return {node.commit: node for node in earliest.values()}
 
 
 def _citing_first(nodes: Sequence[FlowNode], by_commit: Mapping[bytes, FlowNode]) -> Iterator[FlowNode]:
-    """Topological order (Kahn 1962): a node comes after all that cite it, so its means are complete."""
+    """Topological order (Kahn 1962), of several the one with the lowest commits: citers before the cited."""
     waiting = dict.fromkeys(by_commit, 0)
     for node in nodes:
         for commit in _known(node, by_commit):
             waiting[commit] += 1
-    ready = deque(node for node in nodes if not waiting[node.commit])
+    ready = [commit for commit, citers in waiting.items() if not citers]
+    heapify(ready)
     done = 0
     while ready:
-        node = ready.popleft()
+        node = by_commit[heappop(ready)]
         done += 1
         yield node
         for commit in _known(node, by_commit):
             waiting[commit] -= 1
             if not waiting[commit]:
-                ready.append(by_commit[commit])
+                heappush(ready, commit)
     if done < len(nodes):
         raise Invalid("bad_citations", "a cycle")
 

@@ -129,12 +129,16 @@ def settle_attesters(
 
 def majority_risk(total_bond: int, penalty_ppm: int) -> int:
     """What a bare majority of bond stakes on a wrong outcome: its first penalty, should the others prevail."""
-    return (total_bond // 2 + 1) * penalty_ppm // PPM if total_bond else 0
+    return _majority(total_bond) * penalty_ppm // PPM
 
 
 def bribe_deposit(total_bond: int, penalty_ppm: int, fee: int) -> int:
     """The p of a p + epsilon bribe, where the bribed break even: a majority's penalty and share of the fee."""
-    return majority_risk(total_bond, penalty_ppm) + fee * (total_bond // 2 + 1) // max(total_bond, 1)
+    return majority_risk(total_bond, penalty_ppm) + fee * _majority(total_bond) // max(total_bond, 1)
+
+
+def _majority(total_bond: int) -> int:
+    return total_bond // 2 + 1 if total_bond else 0
 
 
 def value_limit(total_bond: int, penalty_ppm: int, fraction_ppm: int) -> int:

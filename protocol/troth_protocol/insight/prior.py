@@ -24,7 +24,7 @@ def compute_prior(counts: Sequence[int], pseudo_counts: Sequence[int], epsilon_p
     a_k = 1 this is Laplace's rule of succession. Raises Invalid("bad_probabilities") on unequal lengths,
     negative or all-zero counts.
     """
-    if len(counts) != len(pseudo_counts) or min(*counts, *pseudo_counts, 0) < 0:
+    if len(counts) != len(pseudo_counts) or min([*counts, *pseudo_counts], default=0) < 0:
         raise Invalid("bad_probabilities", "counts and pseudo-counts: as many of each, none negative")
     return clamp_ppm(
         [count + pseudo for count, pseudo in zip(counts, pseudo_counts, strict=True)], epsilon_ppm

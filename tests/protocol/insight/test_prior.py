@@ -82,7 +82,8 @@ def test_of_no_floats_come_no_integers():
 
 
 @pytest.mark.parametrize(
-    "values", [[float("nan"), 1.0], [1.0, float("inf")], [-float("inf"), 1.0], [-0.1, 1.0], [0.0, -0.0], [1.0]]
+    "values",
+    [[float("nan"), 1.0], [1.0, float("inf")], [-float("inf"), 1.0], [-0.1, 1.0], [0.0, -0.0], [1.0]],
 )
 def test_floats_that_are_no_probabilities_are_refused(values):
     with pytest.raises(Invalid, match="bad_probabilities"):

@@ -1,0 +1,63 @@
+"""`troth verify`: check a store offline, from its bytes alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from troth_node.cli.failure import Failure, one_line
+
+
+@click.command("verify")
+@click.argument("home", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(home: Path, *, as_json: bool) -> None:
+    """Verify everything that a node has stored: seals, certificates, state, and every close executed again.
+
+    \b
+    Example:
+      troth swarm --epochs 14 --keep run
+      troth verify run/alma
+    """
+    import json  # noqa: PLC0415
+
+    from troth_node.audit import audit_store, replay  # noqa: PLC0415
+    from troth_node.storage.home import Home  # noqa: PLC0415
+    from troth_protocol.errors import TrothError  # noqa: PLC0415
+    from troth_protocol.genesis import load_genesis  # noqa: PLC0415
+
+    with one_line():
+        opened = Home.open(home)
+        try:
+            genesis = load_genesis(opened.genesis)
+            found = audit_store(opened.store_path, genesis, home.name)
+            try:
+                history = replay(opened.store_path, genesis)
+                is_same = history.state.root() == found.state_root
+                if not is_same:
+                    found.problems.append("executing every close again gives another state")
+            except TrothError as error:
+                found.problems.append(f"executing every close again: {error}")
+        finally:
+            opened.close()
+    facts = {
+        "ok": found.is_ok,
+        "epoch": found.epoch,
+        "state_root": found.state_root.hex(),
+        "seals": found.seals,
+        "entries": found.entries,
+        "votes": found.votes,
+        "supply_conserved": found.is_conserved,
+        "problems": list(found.problems),
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        click.echo(f"epoch {found.epoch}, state {found.state_root.hex()[:16]}…")
+        click.echo(f"{found.seals} seals, {found.entries} certified entries, {found.votes} votes verified")
+        click.echo("supply conserved to the unit" if found.is_conserved else "SUPPLY NOT CONSERVED")
+    if found.problems:
+        raise Failure(f"{len(found.problems)} problems, the first: {found.problems[0]}")
+    if not as_json:
+        click.echo("everything holds")

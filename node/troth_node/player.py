@@ -1,0 +1,257 @@
+"""The player: carries an agent through the life of every question, and tells the core what it decides.
+
+One job at a time, in order; the agent's methods run in a worker thread, everything else on the node's own task.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
+
+import structlog
+import trio
+
+from troth_node.agent import Agent, Forecast, Json, Production, QuestionView, Result, Signal
+from troth_node.dealings import Dealings
+from troth_node.duties import Duties
+from troth_node.runtime import Runtime
+from troth_protocol.core import EpochOpened, Traded
+from troth_protocol.errors import Invalid
+from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contribution
+from troth_protocol.insight.results import Settlement
+from troth_protocol.log.author import Finalized, Refused
+from troth_protocol.log.rows import Question
+from troth_protocol.wire.codec import encode
+from troth_protocol.wire.crypto import digest
+from troth_protocol.wire.schema import PPM
+
+T = TypeVar("T")
+Job = Callable[[], Awaitable[None]]
+
+#: Sellers that buy answer at the latest this many epochs before the commit phase ends; forecasters in its last one.
+PRODUCE_SLACK_EPOCHS: Final = 1
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Play:
+    """One question as this node plays it."""
+
+    view: QuestionView
+    signals: dict[bytes, Signal] = field(default_factory=dict)
+    is_answered: bool = False
+    forecast: Forecast | None = None
+    wager: int = 0
+
+
+class Player:
+    """Runs one agent on one node."""
+
+    def __init__(self, runtime: Runtime, agent: Agent) -> None:
+        self.runtime = runtime
+        self.core = runtime.core
+        self.agent = agent
+        self.duties = Duties(self.core)
+        self.duties.on_refused = self._refused
+        self.dealings = Dealings(runtime, agent, self.duties, self.call)
+        self.plays: dict[bytes, Play] = {}
+        self._jobs: deque[Job] = deque()
+        self._more = trio.Event()
+
+    async def call(self, method: Callable[..., T], *arguments: object) -> T:
+        """Run one of the agent's methods in a worker thread."""
+        return await trio.to_thread.run_sync(partial(method, *arguments))
+
+    def notice(self, event: object) -> None:
+        """The core says something: most of it becomes a job."""
+        match event:
+            case Finalized() | Refused():
+                self.duties.notice(event)
+            case EpochOpened():
+                self._add(partial(self._epoch, event))
+            case Traded():
+                self._add(partial(self._trade, event))
+            case _:
+                pass
+
+    def _refused(self, event: Refused) -> None:
+        if event.code not in ("duplicate", "wrong_phase"):
+            log.warning("op refused", code=event.code, detail=event.detail)
+
+    def _add(self, job: Job) -> None:
+        self._jobs.append(job)
+        self._more.set()
+
+    async def run(self) -> None:
+        """Until cancelled: one job after the other."""
+        while True:
+            while self._jobs:
+                await self._guarded(self._jobs.popleft())
+                self.runtime.kick()
+            self._more = trio.Event()
+            await self._more.wait()
+
+    async def _guarded(self, job: Job) -> None:
+        """An agent's mistake costs it this job; the node goes on."""
+        try:
+            await job()
+        except Invalid as error:
+            log.warning("refused", code=error.code, detail=error.detail)
+        except Exception:
+            log.exception("the agent failed")
+
+    async def _epoch(self, event: EpochOpened) -> None:
+        if event.epoch != self.core.epoch:
+            return  # a later epoch is open already: its own notice follows
+        self.duties.advance()
+        self.dealings.advance()
+        self.runtime.kick()
+        for key, question in self.core.chain.state.items("questions", Question):
+            if question.is_commit_open(event.epoch) and key not in self.plays:
+                await self._open(key, question)
+        await self._deliver()
+        for play in list(self.plays.values()):
+            await self._answer(play)
+        await self._attest()
+        for settlement in event.closed.settlements if event.closed else ():
+            await self._observe(settlement)
+
+    async def _open(self, key: bytes, question: Question) -> None:
+        view = self._view(key, question)
+        play = self.plays[key] = Play(view, is_answered=self.duties.has_answered(key))
+        if play.is_answered or view.opens != self.core.epoch:
+            return
+        wants = await self.call(self.agent.wants, view)
+        self.dealings.ask(view, wants, is_reseller=bool(self.agent.documents))
+        self.runtime.kick()
+
+    def _view(self, key: bytes, question: Question) -> QuestionView:
+        topic = self.core.genesis.topic(question.topic)
+        return QuestionView(
+            id=key,
+            topic=question.topic,
+            index=question.index,
+            subject=f"{question.topic} {topic.slot(question.index)}",
+            text=topic.question_text(question.index),
+            outcomes=topic.outcomes,
+            prior_ppm=question.prior,
+            opens=question.opens,
+            commit_last=question.commit_last(),
+        )
+
+    async def _trade(self, event: Traded) -> None:
+        views = {key: play.view for key, play in self.plays.items()}
+        signal = await self.dealings.receive(event.peer, event.trade, views)
+        if signal is not None:
+            question, item = signal
+            play = self.plays.get(question)
+            if play is not None:
+                play.signals[item.commit] = item
+                await self._answer(play)
+
+    async def _answer(self, play: Play) -> None:
+        """Produce and forecast once everything agreed has arrived, or when the time for it is over."""
+        epoch, view = self.core.epoch, play.view
+        if play.is_answered or not view.opens <= epoch <= view.commit_last:
+            return
+        if self.dealings.is_waiting(view.id) and epoch < self._deadline(view):
+            return
+        play.is_answered = True
+        signals = sorted(play.signals.values(), key=lambda signal: (signal.document, signal.seller))
+        if self.agent.documents:
+            await self._produce(play, signals)
+        forecast = await self.call(self.agent.forecast, view, signals)
+        if forecast is not None:
+            await self._forecast(play, signals, forecast)
+
+    def _deadline(self, view: QuestionView) -> int:
+        return view.commit_last - (PRODUCE_SLACK_EPOCHS if self.agent.documents else 0)
+
+    async def _produce(self, play: Play, signals: Sequence[Signal]) -> None:
+        production = await self.call(self.agent.produce, play.view, signals)
+        if production is None:
+            return
+        payload = encode(production.payload)
+        citations = await self._citations(play, signals, production)
+        contribution = Contribution(
+            play.view.id, _cut(production.rationale), citations, payload=digest(payload)
+        )
+        self.duties.commit(contribution, 0, production.document, payload)
+        self.runtime.kick()
+        await self._deliver()
+
+    async def _forecast(self, play: Play, signals: Sequence[Signal], forecast: Forecast) -> None:
+        citations = await self._citations(play, signals, forecast)
+        contribution = Contribution(play.view.id, _cut(forecast.rationale), citations, ppm=forecast.ppm)
+        play.forecast = forecast
+        play.wager = self._wager(forecast.wager_ppm)
+        self.duties.commit(contribution, play.wager)
+        self.runtime.kick()
+
+    def _wager(self, share_ppm: int) -> int:
+        """A share of what is free now; at least the least wager if that can be paid, else none."""
+        free = self.core.chain.book.view(self.core.keys.public).balance - self.duties.reserved()
+        least = self.core.genesis.rules.min_wager
+        wager = max(free * share_ppm // PPM, least)
+        return wager if wager <= free else 0
+
+    async def _citations(
+        self, play: Play, signals: Sequence[Signal], output: Production | Forecast
+    ) -> tuple[tuple[bytes, int], ...]:
+        if not signals:
+            return ()
+        weights = await self.call(self.agent.allocate, play.view, signals, output)
+        return tuple(sorted((commit, ppm) for commit, ppm in weights.items() if ppm > 0))
+
+    async def _deliver(self) -> None:
+        self.dealings.deliver()
+        self.runtime.kick()
+
+    async def _attest(self) -> None:
+        for key in self.duties.due_votes():
+            play = self.plays.get(key)
+            view = play.view if play else self._view(key, self.core.chain.state.question(key))
+            outcome = await self.call(self.agent.attest, view)
+            question = self.core.chain.state.find("questions", key, Question)
+            if outcome is not None and question is not None and question.is_attest_open(self.core.epoch):
+                self.duties.attest(key, outcome)
+                self.runtime.kick()
+
+    async def _observe(self, settlement: Settlement) -> None:
+        if settlement.revote:
+            return
+        play = self.plays.pop(settlement.question, None)
+        self.dealings.forget(settlement.question)
+        if play is not None:
+            await self.call(self.agent.observe, self._result(play, settlement))
+
+    def _result(self, play: Play, settlement: Settlement) -> Result:
+        me = self.core.keys.public
+        mine = [row for row in settlement.forecasts if row.author == me]
+        paid = sum(line.amount for line in settlement.payments if line.payer == me)
+        received = sum(line.amount for line in settlement.payments if line.payee == me)
+        income = received + sum(row.net for row in mine)
+        wager, back = sum(row.wager for row in mine), sum(row.back for row in mine)
+        return Result(
+            question=play.view,
+            outcome=settlement.outcome,
+            forecast_ppm=play.forecast.ppm if play.forecast else None,
+            signals=tuple(play.signals.values()),
+            income=income,
+            paid=paid,
+            wager=wager,
+            back=back,
+            net=income - paid + back - wager,
+        )
+
+    def report(self) -> dict[str, Json]:
+        """The agent's own report, for the end of a run."""
+        return self.agent.report()
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:RATIONALE_MAX_BYTES].decode(errors="ignore")

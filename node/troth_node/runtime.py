@@ -1,0 +1,214 @@
+"""The shell around the core: read, feed, persist, send, dispatch. It decides nothing about the protocol."""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+import trio
+
+from troth_node.storage.guard import Guard, compare
+from troth_node.storage.home import Home
+from troth_node.storage.store import Store
+from troth_protocol.core import TABLES, Core, Profile
+from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer, Write
+from troth_protocol.genesis import Genesis, load_genesis
+
+if TYPE_CHECKING:
+    from troth_node.transport.events import Event
+    from troth_node.transport.network import Network
+
+SOFTWARE: Final = "troth/0.1.0"
+EVENTS_PER_TURN: Final = 512
+
+log = structlog.get_logger()
+
+
+class Archive:
+    """What the core reads back: the store, seen through the core's two questions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, table: str, key: bytes) -> bytes | None:
+        """The row, or None."""
+        return self._store.get(table, key)
+
+    def scan(self, table: str, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Rows whose key begins so, in key order."""
+        return list(self._store.scan(table, prefix))
+
+
+class Listener(Protocol):
+    """Who is told of notices: the services above the core."""
+
+    def notice(self, event: object) -> None:
+        """Something happened; must not block."""
+
+
+@dataclass(slots=True)
+class Disk:
+    """A node's durable side: its home, its store and its guard."""
+
+    home: Home
+    store: Store
+    guard: Guard
+    genesis: Genesis
+
+    @classmethod
+    def open(cls, home: Home) -> Disk:
+        """Open the store and the guard of a home; raises StorageError, one line that says what to do."""
+        return cls(home, Store.open(home.store_path, TABLES), Guard.open(home.path), load_genesis(home.genesis))
+
+    def is_restored(self) -> bool:
+        """Was an older copy put back, or a copy started elsewhere? Then nothing may be signed for a while."""
+        return self.home.moved or compare(self.store, self.guard) == "store_behind"
+
+    def settle(self) -> None:
+        """Restore mode is over: from here on this is the node's one disk."""
+        self.store.apply([], at_least=self.guard.generation)
+        self.home.settle()
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        """One transaction on synced disk, then the guard, then the caller may send."""
+        is_signed = any(isinstance(write, Persist) and write.once for write in writes)
+        generation = self.store.apply(writes, signed=is_signed)
+        if is_signed:
+            self.guard.advance(generation)
+
+    def close(self) -> None:
+        """Close everything; the lock on the home goes last."""
+        self.store.close()
+        self.home.close()
+
+
+@dataclass(slots=True)
+class Timers:
+    """Named timers on the monotonic clock; setting one again replaces it."""
+
+    _due: dict[str, float] = field(default_factory=dict)
+    _heap: list[tuple[float, str]] = field(default_factory=list)
+
+    def set(self, name: str, delay_ms: int) -> None:
+        """Arm a timer."""
+        due = trio.current_time() + delay_ms / 1000
+        self._due[name] = due
+        heapq.heappush(self._heap, (due, name))
+
+    def next(self) -> float:
+        """When the first timer is due."""
+        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else float("inf")
+
+    def pop_due(self) -> list[str]:
+        """The names of timers that are due, each once."""
+        names = []
+        while self.next() <= trio.current_time():
+            _, name = heapq.heappop(self._heap)
+            del self._due[name]
+            names.append(name)
+        return names
+
+
+class Runtime:
+    """One running node: a core, its disk, its network, and whoever listens to notices."""
+
+    def __init__(  # noqa: PLR0913 - a node's whole configuration, by name
+        self,
+        disk: Disk,
+        network: Network,
+        name: str,
+        documents: tuple[str, ...],
+        *,
+        is_restored: bool = False,
+        last_epoch: int | None = None,
+    ) -> None:
+        self.disk = disk
+        self.network = network
+        restored = is_restored or disk.is_restored()
+        profile = Profile(name, documents, SOFTWARE, secrets.token_bytes(32), restored, last_epoch)
+        self.core = Core(disk.genesis, disk.home.key, Archive(disk.store), profile)
+        self.listeners: list[Listener] = []
+        self._is_unsettled = restored
+        self._timers = Timers()
+        self._wake = trio.Event()
+
+    def kick(self) -> None:
+        """Somebody asked the core for something: carry it out soon."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled: feed the core what arrives and what is due, carry out what it asks."""
+        self.core.start()
+        self._carry_out()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read_network)
+            while True:
+                with trio.move_on_at(self._timers.next()):
+                    await self._wake.wait()
+                self._wake = trio.Event()
+                for name in self._timers.pop_due():
+                    self.core.timer(name)
+                self._carry_out()
+                await trio.lowlevel.checkpoint()
+
+    async def _read_network(self) -> None:
+        while True:
+            events = await self.network.next_events()
+            for event in events[:EVENTS_PER_TURN]:
+                self._feed(event)
+            self._carry_out()
+            for event in events[EVENTS_PER_TURN:]:
+                self._feed(event)
+            self._carry_out()
+
+    def _feed(self, event: Event) -> None:
+        from troth_node.transport.events import Frame, LinkDown, LinkUp  # noqa: PLC0415 - keeps libp2p out
+
+        match event:
+            case Frame():
+                self.core.frame(event.peer, event.payload)
+            case LinkUp():
+                self.core.link_up(event.peer)
+            case LinkDown():
+                log.debug("link down", peer=event.peer.hex()[:12], reason=event.reason)
+                self.core.link_down(event.peer)
+
+    def _carry_out(self) -> None:
+        """Everything the core wants: first the disk, then the wire, then the services."""
+        effects = self.core.drain()
+        while effects:
+            writes = [effect for effect in effects if isinstance(effect, Persist | Erase)]
+            if writes:
+                self.disk.commit(writes)
+            for effect in effects:
+                self._apply(effect)
+            effects = self.core.drain()
+        if self._is_unsettled and self.core.is_cleared and self.core.epoch >= self.core.silent_until:
+            self._is_unsettled = False
+            self.disk.settle()
+
+    def _apply(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self.network.send(effect.peer, effect.payload)
+            case SetTimer():
+                self._timers.set(effect.name, effect.delay_ms)
+                self._wake.set()
+            case Notice():
+                for listener in self.listeners:
+                    listener.notice(effect.event)
+            case _:
+                pass
+
+
+async def run_node(runtime: Runtime) -> None:
+    """Run a node's network and core together; leaving says goodbye to the peers and closes the disk."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runtime.network.serve)
+        nursery.start_soon(runtime.run)

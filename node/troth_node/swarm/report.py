@@ -1,0 +1,276 @@
+"""The report of a run: who earned what and through whom, how good the forecasts were, and whether the books hold."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scipy.stats import spearmanr
+
+from troth_node.agent import Json
+from troth_node.audit import History, StoreAudit
+from troth_node.swarm.scenario import ATOMS, Plan
+from troth_protocol.insight.results import Settlement
+from troth_protocol.wire.schema import PPM
+
+
+@dataclass
+class AgentLine:
+    """One agent's books over the whole run, in atomic units."""
+
+    name: str
+    role: str
+    level: int | None = None
+    emission: int = 0
+    income: int = 0
+    paid_out: int = 0
+    wagered: int = 0
+    returned: int = 0
+    attested: int = 0
+    balance_start: int = 0
+    balance_end: int = 0
+    path: tuple[str, ...] = ()
+
+
+@dataclass
+class ForecasterLine:
+    """One forecaster's mean log loss in nats beside the prior's on the same questions."""
+
+    name: str
+    questions: int = 0
+    log_loss: float = 0.0
+    prior_log_loss: float = 0.0
+
+
+@dataclass
+class Report:
+    """Everything that a run shows."""
+
+    scenario: str
+    epochs: int
+    agents: list[AgentLine]
+    forecasters: list[ForecasterLine]
+    pool: ForecasterLine
+    questions: int
+    voids: int
+    entries: int
+    seals: int
+    evidence: int
+    payments: Mapping[tuple[str, str], int]
+    audits: Sequence[StoreAudit]
+    replayed: str
+    problems: list[str]
+    timing: Mapping[str, float]
+    contribution: Mapping[str, float] = field(default_factory=dict)
+    rank_correlation: float | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """Did the audit pass?"""
+        return not self.problems and all(audit.is_ok for audit in self.audits)
+
+    def audit(self) -> dict[str, Json]:
+        """The audit's verdicts."""
+        roots = {audit.state_root for audit in self.audits}
+        wrong = [problem for audit in self.audits for problem in audit.problems]
+        return {
+            "ok": self.is_ok,
+            "supply_conserved": all(audit.is_conserved for audit in self.audits),
+            "state_roots_equal": len(roots) == 1,
+            "certificates_verified": not any(problem.startswith("entry") for problem in wrong),
+            "seals_verified": not any(problem.startswith("seal") for problem in wrong),
+            "problems": [*self.problems, *wrong],
+        }
+
+    def as_json(self) -> dict[str, Json]:
+        """The whole report for machines; amounts in tokens."""
+        return {
+            "scenario": self.scenario,
+            "epochs": self.epochs,
+            "audit": self.audit(),
+            "agents": [_agent_json(line) for line in self.agents],
+            "forecasters": [_forecaster_json(line) for line in self.forecasters],
+            "pool": {"log_loss": self.pool.log_loss, "prior_log_loss": self.pool.prior_log_loss},
+            "questions": {"settled": self.questions, "void": self.voids},
+            "payments": [
+                {"from": payer, "to": payee, "amount": amount / ATOMS}
+                for (payer, payee), amount in sorted(self.payments.items())
+            ],
+            "contribution": dict(self.contribution),
+            "rank_correlation": self.rank_correlation,
+            "entries": self.entries,
+            "seals": self.seals,
+            "evidence": self.evidence,
+            "replayed": self.replayed,
+            "timing": dict(self.timing),
+        }
+
+
+def _agent_json(line: AgentLine) -> dict[str, Json]:
+    return {
+        "name": line.name,
+        "role": line.role,
+        "level": line.level,
+        "emission": line.emission / ATOMS,
+        "income": line.income / ATOMS,
+        "paid_out": line.paid_out / ATOMS,
+        "wagered": line.wagered / ATOMS,
+        "returned": line.returned / ATOMS,
+        "attested": line.attested / ATOMS,
+        "balance_start": line.balance_start / ATOMS,
+        "balance_end": line.balance_end / ATOMS,
+        "path": list(line.path),
+    }
+
+
+def _forecaster_json(line: ForecasterLine) -> dict[str, Json]:
+    return {
+        "name": line.name,
+        "log_loss": line.log_loss,
+        "prior_log_loss": line.prior_log_loss,
+        "questions": line.questions,
+    }
+
+
+def make_report(  # noqa: PLR0913 - what a report is made of, by name
+    plan: Plan,
+    history: History,
+    audits: Sequence[StoreAudit],
+    *,
+    replayed: str,
+    problems: Sequence[str],
+    timing: Mapping[str, float],
+    measured: Mapping[str, Mapping[str, float]],
+) -> Report:
+    """Build the report from a replayed chain; `measured`: forecaster -> seller -> contribution in nats."""
+    names = {node.keys.public: node.name for node in plan.nodes}
+    settlements = [item for closed in history.closes for item in closed.settlements if not item.revote]
+    payments = _payments(settlements, names)
+    report = Report(
+        scenario=plan.scenario,
+        epochs=len(history.closes),
+        agents=_agents(plan, history, settlements, payments),
+        forecasters=_forecasters(settlements, names),
+        pool=_pool(settlements),
+        questions=sum(item.outcome is not None for item in settlements),
+        voids=sum(item.outcome is None for item in settlements),
+        entries=history.entries,
+        seals=len(history.closes),
+        evidence=history.evidence,
+        payments=payments,
+        audits=audits,
+        replayed=replayed,
+        problems=_problems(problems, audits, history),
+        timing=timing,
+    )
+    _measure(report, measured)
+    return report
+
+
+def _problems(problems: Sequence[str], audits: Sequence[StoreAudit], history: History) -> list[str]:
+    found = list(problems)
+    if len({audit.state_root for audit in audits}) > 1:
+        found.append("state roots differ: " + ", ".join(f"{a.name} {a.state_root.hex()[:8]}" for a in audits))
+    if audits and history.closes and history.state.root() not in {audit.state_root for audit in audits}:
+        found.append("replaying all closes from genesis gives another state")
+    return found
+
+
+def _payments(settlements: Sequence[Settlement], names: Mapping[bytes, str]) -> dict[tuple[str, str], int]:
+    out: dict[tuple[str, str], int] = defaultdict(int)
+    for item in settlements:
+        for line in item.payments:
+            out[names[line.payer], names[line.payee]] += line.amount
+    return dict(out)
+
+
+def _agents(
+    plan: Plan,
+    history: History,
+    settlements: Sequence[Settlement],
+    payments: Mapping[tuple[str, str], int],
+) -> list[AgentLine]:
+    start = {holder.key: holder for holder in plan.genesis.holders}
+    lines = {node.keys.public: AgentLine(node.name, node.role) for node in plan.nodes}
+    for item in settlements:
+        for row in item.forecasts:
+            line = lines[row.author]
+            line.emission += row.net
+            line.income += row.income
+            line.wagered += row.wager
+            line.returned += row.back
+        for paid in item.payments:
+            lines[paid.payee].income += paid.amount
+            lines[paid.payer].paid_out += paid.amount
+    for closed in history.closes:
+        for item in closed.settlements:
+            for vote in item.attesters:
+                if vote.attester in lines:
+                    lines[vote.attester].attested += vote.amount
+    for key, line in lines.items():
+        holder = start[key]
+        line.balance_start = holder.balance + holder.agent + holder.witness + holder.attester
+        line.balance_end = history.state.account(key).worth()
+    _set_levels(list(lines.values()), payments)
+    return list(lines.values())
+
+
+def _set_levels(lines: Sequence[AgentLine], payments: Mapping[tuple[str, str], int]) -> None:
+    """Level 0 are the forecasters; whoever is paid by level n is on level n + 1, the longest paid path counts."""
+    by_name = {line.name: line for line in lines}
+    for line in lines:
+        if line.role == "forecaster":
+            line.level, line.path = 0, (line.name,)
+    for _ in lines:
+        for (payer, payee), amount in sorted(payments.items(), key=lambda item: (-item[1], item[0])):
+            above, below = by_name[payer], by_name[payee]
+            if amount and above.level is not None and below.role != "forecaster":
+                if payee not in above.path and (below.level is None or below.level < above.level + 1):
+                    below.level, below.path = above.level + 1, (*above.path, payee)
+
+
+def _forecasters(settlements: Sequence[Settlement], names: Mapping[bytes, str]) -> list[ForecasterLine]:
+    lines: dict[str, ForecasterLine] = {}
+    for item in settlements:
+        for row in item.forecasts:
+            if item.outcome is not None and row.ppm is not None:
+                line = lines.setdefault(names[row.author], ForecasterLine(names[row.author]))
+                line.questions += 1
+                line.log_loss -= math.log(row.ppm[item.outcome] / PPM)
+                line.prior_log_loss -= math.log(item.prior[item.outcome] / PPM)
+    for line in lines.values():
+        line.log_loss /= line.questions
+        line.prior_log_loss /= line.questions
+    return sorted(lines.values(), key=lambda line: line.log_loss)
+
+
+def _pool(settlements: Sequence[Settlement]) -> ForecasterLine:
+    """The market's own forecast: the wager-weighted mean of what was revealed."""
+    line = ForecasterLine("pool")
+    for item in settlements:
+        rows = [(row.wager, row.ppm) for row in item.forecasts if row.ppm is not None]
+        if item.outcome is not None and rows:
+            mean = sum(w * ppm[item.outcome] for w, ppm in rows) / sum(w for w, _ in rows)
+            line.questions += 1
+            line.log_loss -= math.log(mean / PPM)
+            line.prior_log_loss -= math.log(item.prior[item.outcome] / PPM)
+    if line.questions:
+        line.log_loss /= line.questions
+        line.prior_log_loss /= line.questions
+    return line
+
+
+def _measure(report: Report, measured: Mapping[str, Mapping[str, float]]) -> None:
+    """Sellers by income beside their measured contribution to those who bought from them."""
+    total: dict[str, float] = defaultdict(float)
+    for sellers in measured.values():
+        for seller, value in sellers.items():
+            total[seller] += value
+    report.contribution = dict(total)
+    incomes = {line.name: line.income for line in report.agents}
+    both = [name for name in total if name in incomes]
+    if len(both) > 2:  # noqa: PLR2004 - two ranks say nothing
+        found = spearmanr([incomes[name] for name in both], [total[name] for name in both])
+        report.rank_correlation = round(float(found.statistic), 4)
