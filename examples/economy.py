@@ -205,9 +205,17 @@ class Economy:
         outcome = self._attested(question.view)
         rules, view = self.scenario.rules, question.view
         bets = [c for c in question.made.values() if isinstance(c.output, Forecast)]
-        wagers = [Wager(c.author.encode(), c.wager, c.output.ppm) for c in bets if isinstance(c.output, Forecast)]
+        wagers = [
+            Wager(c.author.encode(), c.wager, c.output.ppm) for c in bets if isinstance(c.output, Forecast)
+        ]
         scores = score_question(
-            view.prior_ppm, question.topic.emission, rules.house, rules.kappa_ppm, rules.epsilon_ppm, wagers, outcome
+            view.prior_ppm,
+            question.topic.emission,
+            rules.house,
+            rules.kappa_ppm,
+            rules.epsilon_ppm,
+            wagers,
+            outcome,
         )
         incomes = self._pay_scores(question, bets, scores)
         flows = flow([_node(c, incomes.get(c.author, 0), view, outcome) for c in question.made.values()])
@@ -294,7 +302,9 @@ def _node(made: Contribution, income: int, view: QuestionView, outcome: int) -> 
 def table(economy: Economy) -> str:
     """The play in words: forecasters by loss, sellers by contribution, what was paid at each level."""
     lines = [f"{economy.settled} questions settled, {len(economy.cast)} agents", ""]
-    lines.append(f"{'forecaster':<14}{'log loss':>9}{'prior':>8}{'gain':>8}{'wagers':>9}{'emission':>9}{'paid':>8}{'balance':>10}")
+    lines.append(
+        f"{'forecaster':<14}{'log loss':>9}{'prior':>8}{'gain':>8}{'wagers':>9}{'emission':>9}{'paid':>8}{'balance':>10}"
+    )
     for name in economy.forecasters():
         t = economy.totals[name]
         n = max(1, t.forecasts)
@@ -309,7 +319,10 @@ def table(economy: Economy) -> str:
         t = economy.totals[name]
         got, gave = t.received / ATOMIC_PER_TOKEN, t.paid / ATOMIC_PER_TOKEN
         lines.append(f"{name:<14}{got:>9.3f}{gave:>10.3f}{got - gave:>8.3f}{contribution[name]:>21.2f}")
-    lines += ["", f"rank correlation of income and contribution: {rank_correlation(income, contribution):.3f}"]
+    lines += [
+        "",
+        f"rank correlation of income and contribution: {rank_correlation(income, contribution):.3f}",
+    ]
     paid = ", ".join(f"level {k}: {v / ATOMIC_PER_TOKEN:.2f}" for k, v in sorted(economy.levels.items()))
     lines.append(f"paid by distance from a forecast: {paid}")
     return "\n".join(lines)
@@ -328,7 +341,10 @@ def main() -> None:
     economy.run(chosen.epochs)
     spent = time.process_time() - begin
     print(table(economy))
-    print(f"CPU: {spent:.1f} s to play, to open " + ", ".join(f"{n} {s:.2f}" for n, s in economy.open_seconds.items()))
+    print(
+        f"CPU: {spent:.1f} s to play, to open "
+        + ", ".join(f"{n} {s:.2f}" for n, s in economy.open_seconds.items())
+    )
     if chosen.reports:
         for name, report in economy.reports().items():
             print(name, report)

@@ -168,7 +168,9 @@ class Forecaster(Buyer):
         rows = self.estimates(question, signals)
         if len(rows) == 1:
             return None
-        return Forecast(ppm_from_floats(rows[-1].tolist(), EPSILON_PPM), self.explain(question, rows), self.wager_ppm)
+        return Forecast(
+            ppm_from_floats(rows[-1].tolist(), EPSILON_PPM), self.explain(question, rows), self.wager_ppm
+        )
 
     def explain(self, question: QuestionView, rows: Floats) -> str:
         """How the forecast came about: the prior, then the signals one by one."""
@@ -187,7 +189,10 @@ class Forecaster(Buyer):
     def report(self) -> dict[str, Json]:
         """Adds the mean log loss of its forecasts and of the prior, in nats."""
         settled = max(1, self._settled)
-        losses: dict[str, Json] = {"log_loss": self._loss / settled, "prior_log_loss": self._prior_loss / settled}
+        losses: dict[str, Json] = {
+            "log_loss": self._loss / settled,
+            "prior_log_loss": self._prior_loss / settled,
+        }
         return super().report() | losses
 
 

@@ -70,7 +70,9 @@ class MaskedTrees:
         inputs, rows = len(blocks) - 1, len(outcomes)
         shown = np.random.default_rng(self._seed).random((inputs, rows)) < 0.5
         shown[:, ::2] = True
-        hidden = [np.where(show[:, None], block, np.nan) for show, block in zip(shown, blocks[1:], strict=True)]
+        hidden = [
+            np.where(show[:, None], block, np.nan) for show, block in zip(shown, blocks[1:], strict=True)
+        ]
         self._frequencies = blocks[0].T @ np.eye(OUTCOMES)[outcomes] / blocks[0].sum(axis=0)[:, None]
         with ONE_THREAD.limit(limits=1):
             self._trees.fit(self._features([blocks[0], *hidden]), outcomes)
@@ -103,4 +105,3 @@ def _masked(blocks: Sequence[Floats], coalition: int) -> list[Floats]:
     """The blocks with every input outside the coalition hidden; block 0 (the airport) is everybody's."""
     inputs = enumerate(blocks[1:])
     return [blocks[0], *(block if coalition >> i & 1 else np.full_like(block, np.nan) for i, block in inputs)]
-

@@ -19,4 +19,6 @@ class Noise(FlightsAgent):
         chance = Random(f"{self.seed} {question.subject}")
         odds = [chance.gammavariate(0.7, 1) for _ in TIP]
         payload = {name: round(1000 * p / sum(odds)) for name, p in zip(TIP, odds, strict=True)}
-        return Production(self.documents[0], payload, f"A tip for {question.subject}, from our proprietary model.")
+        return Production(
+            self.documents[0], payload, f"A tip for {question.subject}, from our proprietary model."
+        )

@@ -19,7 +19,6 @@ from troth_protocol.wire.schema import PPM
 Json: TypeAlias = Union[bool, int, float, str, None, list["Json"], dict[str, "Json"]]
 
 
-
 @dataclass(frozen=True, slots=True)
 class QuestionView:
     """A question as an agent sees it: `subject` is what it asks about, such as "JFK 2013-09-05T15:00".
@@ -229,4 +228,6 @@ class Agent:
 
     def report(self) -> dict[str, Json]:
         """What the final report should say of this agent. Default: the shares that it has learnt, in ppm."""
-        return {"shares_ppm": {source: round(PPM * share) for source, share in self.worth.all_shares().items()}}
+        return {
+            "shares_ppm": {source: round(PPM * share) for source, share in self.worth.all_shares().items()}
+        }

@@ -33,8 +33,9 @@ def load_agent(reference: str, root: Path) -> type[Agent]:
 
 def _load_module(path: Path, reference: str) -> ModuleType:
     if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    name = path.stem
+        # At the end: an agent called noise.py must not hide an installed package of that name.
+        sys.path.append(str(path.parent))
+    name = f"troth_agent_{path.stem}"
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == str(path):
         return known

@@ -57,8 +57,6 @@ def split_ppm(whole_ppm: int, shares: Sequence[float], floors_ppm: Sequence[int]
     room = PPM - sum(floors_ppm)
     if room < 0:
         raise ValueError(f"promised weights exceed the whole by {-room} ppm")
-    above = [
-        max(0, int(whole_ppm * share) - floor) for share, floor in zip(shares, floors_ppm, strict=True)
-    ]
+    above = [max(0, int(whole_ppm * share) - floor) for share, floor in zip(shares, floors_ppm, strict=True)]
     scale = min(1.0, room / max(1, sum(above)))
     return [floor + int(more * scale) for floor, more in zip(floors_ppm, above, strict=True)]

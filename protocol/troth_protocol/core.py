@@ -62,7 +62,7 @@ TICK_MS: Final = 250
 EARLY_MAX: Final = 4096
 #: Tables that hold what the core asks to persist; the shell creates them.
 TABLES: Final = (
-    "meta",
+    "chain",
     "state",
     "seals",
     "cuts",

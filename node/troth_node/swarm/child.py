@@ -13,11 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 import trio
-from trio import TaskStatus
 
 from troth_node.agent import Agent, Json
 from troth_node.loader import load_agent
@@ -26,6 +25,9 @@ from troth_node.runtime import Disk, Runtime
 from troth_node.storage.home import Home
 from troth_node.swarm.scenario import NodePlan, Plan
 from troth_protocol.core import EpochOpened, PeerFault, Restoring
+
+if TYPE_CHECKING:
+    from trio import TaskStatus
 
 _PR_SET_PDEATHSIG: Final = 1
 LINE_MAX_BYTES: Final = 1_000_000

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from troth_node.agent import Json
 from troth_node.swarm.scenario import ATOMS, Plan
 from troth_node.swarm.supervisor import Process
 
@@ -40,7 +41,7 @@ class Progress:
         if not self.is_quiet:
             self.console.print(text, highlight=False)
 
-    def heard(self, process: Process, line: dict[str, object]) -> None:
+    def heard(self, process: Process, line: dict[str, Json]) -> None:
         """A node said something."""
         match line.get("event"):
             case "epoch":
@@ -52,7 +53,7 @@ class Progress:
             case _:
                 pass
 
-    def _epoch(self, line: dict[str, object]) -> None:
+    def _epoch(self, line: dict[str, Json]) -> None:
         epoch = int(str(line["epoch"]))
         if epoch <= self.epoch or "entries" not in line:
             return
@@ -62,7 +63,7 @@ class Progress:
         income = line["income"]
         if isinstance(income, dict):
             for key, amount in income.items():
-                self.income[self._names.get(key, key[:8])] += int(amount)
+                self.income[self._names.get(key, key[:8])] += int(str(amount))
         if not self.console.is_terminal and epoch % PLAIN_EVERY == 0:
             self.say(self._line())
 

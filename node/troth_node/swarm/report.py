@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scipy.stats import spearmanr
-
 from troth_node.agent import Json
 from troth_node.audit import History, StoreAudit
+from troth_node.contribution import measured_contribution, rank_correlation
 from troth_node.swarm.scenario import ATOMS, Plan
 from troth_protocol.insight.results import Settlement
 from troth_protocol.wire.schema import PPM
@@ -142,9 +141,9 @@ def make_report(  # noqa: PLR0913 - what a report is made of, by name
     replayed: str,
     problems: Sequence[str],
     timing: Mapping[str, float],
-    measured: Mapping[str, Mapping[str, float]],
+    reports: Mapping[str, Mapping[str, Json]],
 ) -> Report:
-    """Build the report from a replayed chain; `measured`: forecaster -> seller -> contribution in nats."""
+    """Build the report from a replayed chain; `reports` are the agents' own, by name."""
     names = {node.keys.public: node.name for node in plan.nodes}
     settlements = [item for closed in history.closes for item in closed.settlements if not item.revote]
     payments = _payments(settlements, names)
@@ -165,7 +164,7 @@ def make_report(  # noqa: PLR0913 - what a report is made of, by name
         problems=_problems(problems, audits, history),
         timing=timing,
     )
-    _measure(report, measured)
+    _measure(report, reports)
     return report
 
 
@@ -262,15 +261,11 @@ def _pool(settlements: Sequence[Settlement]) -> ForecasterLine:
     return line
 
 
-def _measure(report: Report, measured: Mapping[str, Mapping[str, float]]) -> None:
+def _measure(report: Report, reports: Mapping[str, Mapping[str, Json]]) -> None:
     """Sellers by income beside their measured contribution to those who bought from them."""
-    total: dict[str, float] = defaultdict(float)
-    for sellers in measured.values():
-        for seller, value in sellers.items():
-            total[seller] += value
-    report.contribution = dict(total)
-    incomes = {line.name: line.income for line in report.agents}
-    both = [name for name in total if name in incomes]
-    if len(both) > 2:  # noqa: PLR2004 - two ranks say nothing
-        found = spearmanr([incomes[name] for name in both], [total[name] for name in both])
-        report.rank_correlation = round(float(found.statistic), 4)
+    forecasters = [line.name for line in report.agents if line.role == "forecaster" and reports.get(line.name)]
+    found = measured_contribution(reports, forecasters)
+    incomes = {line.name: float(line.income) for line in report.agents if line.name in found}
+    report.contribution = found
+    if len(incomes) > 2:  # noqa: PLR2004 - two ranks say nothing
+        report.rank_correlation = round(rank_correlation(incomes, found), 4)

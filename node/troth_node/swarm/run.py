@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,6 @@ from troth_node.loader import load_agent
 from troth_node.storage.errors import StorageError
 from troth_node.storage.home import STORE_FILE, Home
 from troth_node.storage.store import Store
-from troth_node.swarm.credit import measured_contribution
 from troth_node.swarm.progress import Progress
 from troth_node.swarm.report import Report, make_report
 from troth_node.swarm.scenario import Plan, ScenarioError, load_scenario, make_plan
@@ -133,12 +131,8 @@ def _run(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Report
             "audit_s": round(time.monotonic() - ended, 2),
             "entries_per_s": round(history.entries / run_s, 2),
         },
-        measured=measured_contribution(_reports(supervisor)),
+        reports={process.plan.name: process.report for process in supervisor.processes},
     )
-
-
-def _reports(supervisor: Supervisor) -> Mapping[str, Mapping[str, object]]:
-    return {process.plan.name: process.report for process in supervisor.processes}
 
 
 def _start(supervisor: Supervisor, progress: Progress, began: float) -> float:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from troth_node.agent import Json
 from troth_node.swarm.scenario import NodePlan, Plan
 
 STOP_GRACE_S: Final = 4.0
@@ -41,12 +42,12 @@ class Process:
     epoch: int = 0
     restarts: int = 0
     is_done: bool = False
-    report: dict[str, object] = field(default_factory=dict)
+    report: dict[str, Json] = field(default_factory=dict)
     fault: str = ""
 
 
 #: What the supervisor tells its audience: the process and one status line of it.
-Audience = Callable[[Process, dict[str, object]], None]
+Audience = Callable[[Process, dict[str, Json]], None]
 
 
 class Supervisor:
@@ -109,7 +110,7 @@ class Supervisor:
         for line in lines:
             self._heard(process, json.loads(line))
 
-    def _heard(self, process: Process, line: dict[str, object]) -> None:
+    def _heard(self, process: Process, line: dict[str, Json]) -> None:
         match line.get("event"):
             case "up":
                 process.address = str(line["address"])

@@ -60,7 +60,7 @@ class Chain:
         return LogBook(self.network, self.genesis.rules, self.epoch, self.state, self.committee)
 
     def _restore(self) -> None:
-        newest = self.archive.find("meta", b"sealed")
+        newest = self.archive.find("chain", b"sealed")
         if newest is None:
             self._persist_state(self.state, State())
             return
@@ -153,7 +153,7 @@ class Chain:
         self.out.persist("cuts", cut.root, cut.data)
         self.out.persist("results", key, pack_rows(_result_rows(closed)))
         self._persist_state(closed.state, self.state)
-        self.out.persist("meta", b"sealed", key)
+        self.out.persist("chain", b"sealed", key)
         self._prune(self.epoch - self.genesis.rules.evidence_epochs - PRUNE_LAG_EPOCHS)
 
     def _persist_state(self, state: State, old: State) -> None:
@@ -180,7 +180,7 @@ class Chain:
             raise Invalid("bad_snapshot", f"not the state of epoch {seal.epoch}")
         self._persist_state(state, self.state)
         self.out.persist("seals", epoch_key(seal.epoch), encode([SIGNED_SEAL.encode(signed), committee.encode()]))
-        self.out.persist("meta", b"sealed", epoch_key(seal.epoch))
+        self.out.persist("chain", b"sealed", epoch_key(seal.epoch))
         self.state, self.committee, self.newest = state, committee, None
         self.prev = seal_id(self.network, signed.payload)
         self.epoch = seal.epoch + 1

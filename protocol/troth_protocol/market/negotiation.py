@@ -7,13 +7,12 @@ longer than whoever acts, because two honest nodes may see the same seal one epo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never, cast
 
 from troth_protocol.errors import Invalid
 from troth_protocol.log.agreement import SignedAgreement, sign_agreement
 from troth_protocol.market.trades import (
     Accept,
-    Body,
     Counter,
     Deliver,
     Offer,
@@ -67,9 +66,9 @@ class Countered:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The peer took this side's last terms and signed them: confirm with accept, or reject."""
+    """The peer took this side's last terms and signed the agreement's bytes: confirm with accept, or reject."""
 
-    terms: Terms
+    agreement: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The signal, verified against its contribution and commit id; whether the commit is certified is not checked here."""
+    """The signal; payload, contribution and commit id fit together. Whether the commit is certified, the logs tell."""
 
     commit: bytes
     contribution: bytes
@@ -126,16 +125,7 @@ class Ended:
 
 #: What a message of the peer means.
 Event: TypeAlias = (
-    Asked
-    | Offered
-    | Countered
-    | Accepted
-    | Agreed
-    | Rejected
-    | Withdrawn
-    | Delivered
-    | Received
-    | Repeated
+    Asked | Offered | Countered | Accepted | Agreed | Rejected | Withdrawn | Delivered | Received | Repeated
 )
 
 
@@ -240,8 +230,8 @@ class Negotiation:
 
     def unanswered(self) -> tuple[Trade, ...]:
         """What this side said since the peer last spoke: send it again when a link comes back."""
-        last = self._said.last_of(OTHER[self.role])
-        return self._since(0 if last is None else self._said.place_of(last) or 0)
+        theirs = (place for place, said in enumerate(self._said.said) if said.who != self.role)
+        return self._since(max(theirs, default=0))
 
     def _since(self, place: int) -> tuple[Trade, ...]:
         """What this side said, from a place of the transcript on."""
@@ -267,19 +257,24 @@ class Negotiation:
         place = self._said.place_of(signed.id)
         if place is not None:
             return Repeated(self._since(place))
-        self._add(OTHER[self.role], signed)
-        return self._event_of(signed.body)
+        return self._event_of(self._add(OTHER[self.role], signed))
 
-    def _event_of(self, body: Body) -> Event:
+    def _add(self, who: str, signed: Signed) -> Reply:
+        body = self._said.check(who, signed)
+        if isinstance(body, Offer | Counter):
+            _validate_epochs(body, self.epoch)
+        self._said.link(who, signed)
+        self.changed = self.epoch
+        return body
+
+    def _event_of(self, body: Reply) -> Event:
         match body:
-            case Request():
-                return Asked(body)
             case Offer():
                 return Offered(body.terms)
             case Counter():
                 return Countered(body.terms)
             case Accept():
-                return self._accepted()
+                return Accepted(body.agreement) if self.agreement is None else Agreed(self.agreement)
             case Reject():
                 return Rejected(body.reason)
             case Withdraw():
@@ -294,3 +289,60 @@ class Negotiation:
     def offer(self, terms: Terms) -> Trade:
         """The seller's terms, first or in answer to a counter."""
         return self._say(_state(Offer, self._newest(), terms))
+
+    def counter(self, terms: Terms) -> Trade:
+        """The buyer's terms in answer to an offer."""
+        return self._say(_state(Counter, self._newest(), terms))
+
+    def accept(self) -> Trade:
+        """Sign what the peer's last terms imply, or confirm what it signed; then `agreement` is there."""
+        self._said.next_state(self.role, "accept")
+        agreement = self._said.implied_agreement()
+        return self._say(
+            Accept(self._newest(), agreement, sign_agreement(self._keys, self._said.network, agreement))
+        )
+
+    def reject(self, reason: str = "") -> Trade:
+        """No to the peer's last message."""
+        return self._say(Reject(self._newest(), reason))
+
+    def withdraw(self, reason: str = "") -> Trade:
+        """Take back this side's own last message, answered or not."""
+        return self._say(Withdraw(self._said.last_of(self.role) or self.id, reason))
+
+    def deliver(self, commit: bytes, contribution: bytes, salt: bytes, payload: bytes) -> Trade:
+        """The signal that the buyer will verify: the same checks are made before it leaves."""
+        return self._say(Deliver(self._newest(), commit, contribution, salt, payload))
+
+    def receipt(self) -> Trade:
+        """The delivery is valid: say so."""
+        self._said.next_state(self.role, "receipt")
+        delivery = cast(Deliver, self._said.delivery)
+        return self._say(Receipt(self._newest(), digest(delivery.payload)))
+
+    def _newest(self) -> bytes:
+        return self._said.said[-1].signed.id
+
+    def _say(self, body: Reply) -> Trade:
+        signed = sign(self._keys, self._said.network, body)
+        self._add(self.role, signed)
+        return signed.trade
+
+
+def _state(make: type[Offer | Counter], prev: bytes, terms: Terms) -> Offer | Counter:
+    return make(
+        prev=prev,
+        min_weight_ppm=terms.min_weight_ppm,
+        min_wager=terms.min_wager,
+        floor=terms.floor,
+        price=terms.price,
+        deliver=terms.deliver,
+        expires=terms.expires,
+    )
+
+
+def _validate_epochs(body: Request | Terms, epoch: int) -> None:
+    if body.expires < epoch:
+        raise Invalid("expired", f"expired in epoch {body.expires}")
+    if body.deliver > epoch + AHEAD_MAX_EPOCHS:
+        raise Invalid("bad_terms", f"delivery more than {AHEAD_MAX_EPOCHS} epochs ahead")

@@ -194,6 +194,7 @@ BODIES: Final[Variant[Body]] = Variant(
     "type", {make: Record(name, make, fields) for make, (name, fields) in _TABLE.items()}
 )
 
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """One message: its id, what it says, and the bytes and signature as they travel. Whose it is, `is_by` tells."""

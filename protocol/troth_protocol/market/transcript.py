@@ -13,7 +13,18 @@ from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import load_contribution
 from troth_protocol.log.agreement import AGREEMENT, Agreement, SignedAgreement, verify_party
 from troth_protocol.log.sealed import commit_digest, commit_id
-from troth_protocol.market.trades import Accept, Counter, Deliver, Offer, Receipt, Request, Signed, Terms, read
+from troth_protocol.market.trades import (
+    Accept,
+    Counter,
+    Deliver,
+    Offer,
+    Receipt,
+    Reply,
+    Request,
+    Signed,
+    Terms,
+    read,
+)
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.messages import Trade
 
@@ -89,8 +100,14 @@ TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     },
     AGREED: {SELLER: {"deliver": DELIVERED}, CLOCK: {"silence": UNDELIVERED}},
     DELIVERED: {BUYER: {"receipt": RECEIVED}, CLOCK: {"silence": UNRECEIPTED}},
-    **dict.fromkeys((RECEIVED, REJECTED, WITHDRAWN), {}),
-    **dict.fromkeys((UNANSWERED, LAPSED, UNCONFIRMED, UNDELIVERED, UNRECEIPTED), {}),
+    RECEIVED: {},
+    REJECTED: {},
+    WITHDRAWN: {},
+    UNANSWERED: {},
+    LAPSED: {},
+    UNCONFIRMED: {},
+    UNDELIVERED: {},
+    UNRECEIPTED: {},
 }
 OTHER: Final[Mapping[str, str]] = {BUYER: SELLER, SELLER: BUYER}
 #: The ends that silence makes.
@@ -158,9 +175,7 @@ class Transcript:
         """The agreement, once both have signed it."""
         if len(self._signatures) < len(OTHER):
             return None
-        return SignedAgreement(
-            self.implied_agreement(), self._signatures[BUYER], self._signatures[SELLER]
-        )
+        return SignedAgreement(self.implied_agreement(), self._signatures[BUYER], self._signatures[SELLER])
 
     @property
     def deadline(self) -> int:
@@ -190,7 +205,7 @@ class Transcript:
         return ids.index(message) if message in ids else None
 
     def last_of(self, who: str) -> bytes | None:
-        """The id of the last message of one party, or of `CLOCK`: None."""
+        """The id of a party's last message; None if it has said nothing."""
         return next((said.signed.id for said in reversed(self.said) if said.who == who), None)
 
     def is_over(self) -> bool:
@@ -198,7 +213,7 @@ class Transcript:
         return not TABLE[self.state]
 
     def implied_agreement(self) -> bytes:
-        """The agreement that accepting the last terms means, as canonical bytes; Invalid("out_of_state") without terms."""
+        """What accepting the last terms means: an agreement's bytes. Invalid("out_of_state") without terms."""
         if self.terms is None:
             raise Invalid("out_of_state", "there are no terms to accept")
         agreement = Agreement(
@@ -226,8 +241,8 @@ class Transcript:
             raise Invalid("wrong_party", f"{name} is not the {who}'s to say when {self.state}")
         raise Invalid("out_of_state", f"{name} when {self.state}")
 
-    def check(self, who: str, signed: Signed) -> None:
-        """Whether a message that `who` signed can be next.
+    def check(self, who: str, signed: Signed) -> Reply:
+        """Whether a message that `who` signed can be next; its body if so.
 
         Raises Invalid: expired, wrong_party, out_of_state, wrong_prev, too_many_rounds, bad_terms, changed_terms,
         bad_signature (of the agreement), wrong_question, bad_contribution, bad_digest, and what decoding a
@@ -245,6 +260,7 @@ class Transcript:
             self._check_delivery(body)
         elif isinstance(body, Receipt):
             self._check_receipt(body)
+        return body
 
     def _named_by(self, who: str, name: str) -> bytes | None:
         """The id that the next message carries as `prev`."""
