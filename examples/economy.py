@@ -1,9 +1,9 @@
-"""Plays a scenario's questions in one process, without a network: the agents' real methods, the protocol's real scores.
+"""Plays a scenario in one process, without a network: the agents' real methods, the protocol's real scores.
 
-What is left out is everything that a network is for: signatures, fees, bonds, deadlines missed. Use it to see in seconds
+What is left out is what networks are for: signatures, fees, bonds, votes and missed deadlines. It shows in seconds
 whether a cast of agents makes a good economy:
 
-    python examples/economy.py examples/scenarios/flights.toml --nodes 12 --epochs 48
+    python examples/economy.py examples/scenarios/flights.toml --nodes 12
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 from pathlib import Path
@@ -19,8 +19,8 @@ from pathlib import Path
 from troth_node.agent import (
     Accept,
     Agent,
-    Counter as CounterOffer,
     Forecast,
+    Json,
     Offer,
     Production,
     QuestionView,
@@ -29,18 +29,20 @@ from troth_node.agent import (
     Signal,
     Want,
 )
+from troth_node.agent import Counter as CounterOffer
 from troth_node.contribution import measured_contribution, rank_correlation
-from troth_node.scenario import ATOMIC_PER_TOKEN, Scenario, load_agent, load_scenario
+from troth_node.loader import load_agent
+from troth_node.swarm.scenario import ATOMS, Plan, load_scenario, make_plan
 from troth_protocol.genesis import Topic
 from troth_protocol.insight.flow import FlowNode, FlowResult, Record, flow, rise
 from troth_protocol.insight.prior import compute_prior
 from troth_protocol.insight.score import Scores, Wager, score_question
-from troth_protocol.wire.codec import encode
+from troth_protocol.wire.codec import Value, encode
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import PPM
 
 ROOT = Path(__file__).parents[1]
-ROUNDS = 3
+NEGOTIATION_ROUNDS = 3
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Contribution:
 
 @dataclass
 class Open:
-    """A question under way: contributions by author, in the order they were made."""
+    """A question under way: contributions by author, suppliers before those they supply."""
 
     view: QuestionView
     topic: Topic
@@ -65,10 +67,11 @@ class Open:
 
 
 @dataclass
-class Totals:
-    """One agent's account of the whole play, in atomic units; losses in nats."""
+class Books:
+    """One agent's account of the whole play, in atomic units; losses summed, in nats."""
 
     balance: int
+    free: int
     won: int = 0
     emission: int = 0
     received: int = 0
@@ -77,64 +80,63 @@ class Totals:
     loss: float = 0.0
     prior_loss: float = 0.0
 
+    @property
+    def gain(self) -> float:
+        """Mean log loss of the prior less that of the forecasts, in nats."""
+        return (self.prior_loss - self.loss) / max(1, self.forecasts)
+
 
 class Economy:
-    """The play: `run` it, then read `totals`, `levels` (paid by distance from a forecast) and `reports`."""
+    """The play: `run` it, then read `books`, `levels` (amounts paid by distance from a forecast) and `contribution`."""
 
-    def __init__(self, scenario: Scenario, nodes: int | None = None, root: Path = ROOT) -> None:
-        self.scenario = scenario
-        self.cast = scenario.cast(nodes)
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.nodes = {node.name: node for node in plan.nodes}
+        self.names = {node.keys.public: node.name for node in plan.nodes}
         self.agents: dict[str, Agent] = {}
         self.open_seconds: dict[str, float] = {}
-        for spec in self.cast:
+        for node in plan.nodes:
             begin = time.process_time()
-            agent = load_agent(spec.reference, root)
-            agent.open(scenario.options(spec))
-            self.agents[spec.name] = agent
-            self.open_seconds[spec.name] = time.process_time() - begin
-        self.free = {spec.name: scenario.stakes.balance for spec in self.cast}
-        self.totals = {spec.name: Totals(scenario.stakes.balance) for spec in self.cast}
+            self.agents[node.name] = load_agent(node.reference, plan.root)()
+            self.agents[node.name].open(node.options)
+            self.open_seconds[node.name] = time.process_time() - begin
+        balances = {holder.key: holder.balance for holder in plan.genesis.holders}
+        self.books = {name: Books(balances[key], balances[key]) for key, name in self.names.items()}
         self.records: dict[tuple[str, str], Record] = {}
-        self.counts = {topic.name: [[0] * len(c) for c in topic.prior] for topic in scenario.topics}
+        self.counts = {topic.name: [[0] * len(row) for row in topic.prior] for topic in plan.genesis.topics}
         self.levels: Counter[int] = Counter()
         self.settled = 0
         self._open: list[Open] = []
 
-    def run(self, epochs: int) -> None:
-        """Play epochs 1 to `epochs`: questions open at the beginning of one and settle at its end."""
-        for epoch in range(1, epochs + 1):
-            for topic in self.scenario.topics:
-                for index in topic.indices(epoch):
-                    self._open.append(self._ask(topic, index, epoch))
+    def run(self) -> None:
+        """Play all epochs: questions open, and contributions are made, at the beginning of one; they settle at its end."""
+        for epoch in range(1, self.plan.epochs + 1):
+            for topic in self.plan.genesis.topics:
+                self._open += [self._ask(topic, index, epoch) for index in topic.indices(epoch)]
             for question in [q for q in self._open if q.view.opens + q.topic.phases.total() - 1 == epoch]:
                 self._open.remove(question)
                 self._settle(question)
 
-    def reports(self) -> dict[str, dict[str, object]]:
+    def named(self, *roles: str) -> list[str]:
+        """The agents in these roles."""
+        return [name for name, node in self.nodes.items() if node.role in roles]
+
+    def reports(self) -> dict[str, dict[str, Json]]:
         """What each agent says of itself."""
-        return {name: dict(agent.report()) for name, agent in self.agents.items()}
-
-    def forecasters(self) -> list[str]:
-        return [spec.name for spec in self.cast if spec.role == "forecaster"]
-
-    def sellers(self) -> list[str]:
-        return [spec.name for spec in self.cast if spec.role != "forecaster"]
+        return {name: agent.report() for name, agent in self.agents.items()}
 
     def contribution(self) -> dict[str, float]:
         """Measured contribution of each seller, in nats."""
-        reports = {name: agent.report() for name, agent in self.agents.items()}
-        found = measured_contribution(reports, self.forecasters())
-        return {name: found.get(name, 0.0) for name in self.sellers()}
+        found = measured_contribution(self.reports(), self.named("forecaster"))
+        return {name: found.get(name, 0.0) for name in self.named("seller", "processor")}
 
     def income(self) -> dict[str, float]:
         """What each seller received for citations, in tokens."""
-        return {name: self.totals[name].received / ATOMIC_PER_TOKEN for name in self.sellers()}
+        return {name: self.books[name].received / ATOMS for name in self.named("seller", "processor")}
 
     def _ask(self, topic: Topic, index: int, epoch: int) -> Open:
         category = topic.category(index)
-        prior = compute_prior(
-            self.counts[topic.name][category], topic.prior[category], self.scenario.rules.epsilon_ppm
-        )
+        counts, pseudo_counts = self.counts[topic.name][category], topic.prior[category]
         view = QuestionView(
             id=digest(f"{topic.name}/{index}".encode()),
             topic=topic.name,
@@ -142,7 +144,7 @@ class Economy:
             subject=f"{topic.name} {topic.slot(index)}",
             text=topic.question_text(index),
             outcomes=topic.outcomes,
-            prior_ppm=prior,
+            prior_ppm=compute_prior(counts, pseudo_counts, self.plan.genesis.rules.epsilon_ppm),
             opens=epoch,
             commit_last=epoch + topic.phases.commit - 1,
         )
@@ -152,47 +154,48 @@ class Economy:
         return question
 
     def _contribute(self, question: Open, name: str, waiting: frozenset[str]) -> Contribution | None:
-        """Have an agent buy what it wants (its suppliers contribute first) and commit what it makes of it."""
+        """Have an agent buy what it wants (so its suppliers contribute first) and commit what it makes of it."""
         if name in question.made or name in waiting:
             return question.made.get(name)
         agent, view = self.agents[name], question.view
         signals: list[Signal] = []
         for want in agent.wants(view):
-            signal = self._buy(question, name, want, waiting | {name}, signals)
-            signals += [signal] if signal else []
+            self._buy(question, name, want, waiting | {name}, signals)
         output = agent.produce(view, signals) or agent.forecast(view, signals)
         if output is None:
             return None
         commit = digest(name.encode() + b"/" + view.id)
         made = Contribution(name, output, signals, agent.allocate(view, signals, output), commit)
         if isinstance(output, Forecast):
-            made.wager = self.free[name] * output.wager_ppm // PPM
-            self.free[name] -= made.wager
+            made.wager = self.books[name].free * output.wager_ppm // PPM
+            self.books[name].free -= made.wager
         question.made[name] = made
         return made
 
     def _buy(
-        self, question: Open, buyer: str, want: Want, waiting: frozenset[str], bought: Sequence[Signal]
-    ) -> Signal | None:
-        room = PPM - sum(signal.weight_ppm for signal in bought)
+        self, question: Open, buyer: str, want: Want, waiting: frozenset[str], signals: list[Signal]
+    ) -> None:
+        """Add the signal of the first seller that agrees, if the buyer can still promise the weight."""
+        room = PPM - sum(signal.weight_ppm for signal in signals)
         for seller, agent in self.agents.items():
             if want.document not in agent.documents or want.seller not in {None, seller}:
                 continue
             made = self._contribute(question, seller, waiting)
             weight = self._negotiate(question.view, buyer, seller, want)
             if made and weight is not None and weight <= room and isinstance(made.output, Production):
-                key = seller.encode().ljust(32)
-                return Signal(seller, key, made.commit, want.document, made.output.payload, weight)
-        return None
+                key = self.nodes[seller].keys.public
+                signals.append(Signal(seller, key, made.commit, want.document, made.output.payload, weight))
+                return
 
     def _negotiate(self, view: QuestionView, buyer: str, seller: str, want: Want) -> int | None:
+        """The weight that both sides agree on, or None."""
+        keys = {name: self.nodes[name].keys.public for name in (buyer, seller)}
         weight = want.min_weight_ppm
-        for turn in range(ROUNDS):
-            request = Request(buyer, buyer.encode().ljust(32), view, want.document, weight, turn)
-            quote = self.agents[seller].quote(request)
+        for turn in range(NEGOTIATION_ROUNDS):
+            quote = self.agents[seller].quote(Request(buyer, keys[buyer], view, want.document, weight, turn))
             if quote is None:
                 return None
-            offer = Offer(seller, seller.encode().ljust(32), view, want.document, quote.min_weight_ppm, turn)
+            offer = Offer(seller, keys[seller], view, want.document, quote.min_weight_ppm, turn)
             decision = self.agents[buyer].consider(offer)
             if isinstance(decision, Accept):
                 return quote.min_weight_ppm
@@ -202,149 +205,155 @@ class Economy:
         return None
 
     def _settle(self, question: Open) -> None:
-        outcome = self._attested(question.view)
-        rules, view = self.scenario.rules, question.view
-        bets = [c for c in question.made.values() if isinstance(c.output, Forecast)]
+        view, rules = question.view, self.plan.genesis.rules
+        outcome = self._attested(view)
         wagers = [
-            Wager(c.author.encode(), c.wager, c.output.ppm) for c in bets if isinstance(c.output, Forecast)
+            Wager(self.nodes[name].keys.public, made.wager, made.output.ppm)
+            for name, made in question.made.items()
+            if isinstance(made.output, Forecast)
         ]
+        emission, house = question.topic.emission, rules.house
         scores = score_question(
-            view.prior_ppm,
-            question.topic.emission,
-            rules.house,
-            rules.kappa_ppm,
-            rules.epsilon_ppm,
-            wagers,
-            outcome,
+            view.prior_ppm, emission, house, rules.kappa_ppm, rules.epsilon_ppm, wagers, outcome
         )
-        incomes = self._pay_scores(question, bets, scores)
-        flows = flow([_node(c, incomes.get(c.author, 0), view, outcome) for c in question.made.values()])
+        incomes = self._pay_scores(question, scores)
+        nodes = [self._node(made, view, incomes.get(name, 0)) for name, made in question.made.items()]
+        flows = flow(nodes)
         self._pay_citations(question, flows)
         self.counts[view.topic][question.topic.category(view.index)][outcome] += 1
         self.settled += 1
-        self._tell(question, outcome, scores, flows, incomes)
+        for made in question.made.values():
+            self._tell(question, made, outcome, scores, flows)
 
     def _attested(self, view: QuestionView) -> int:
-        votes = Counter(self.agents[spec.name].attest(view) for spec in self.cast if spec.attester)
+        votes = Counter(self.agents[name].attest(view) for name, node in self.nodes.items() if node.attester)
         outcome, _ = votes.most_common(1)[0]
         if outcome is None:
             raise ValueError(f"nobody knows what became of {view.subject}")
         return outcome
 
-    def _pay_scores(self, question: Open, bets: Sequence[Contribution], scores: Scores) -> dict[str, int]:
+    def _pay_scores(self, question: Open, scores: Scores) -> dict[str, int]:
         incomes = {}
-        for made, row in zip(bets, scores.rows, strict=True):
-            name = made.author
-            place = name, question.view.topic
+        for row in scores.rows:
+            name = self.names[row.author]
+            place, books = (name, question.view.topic), self.books[name]
             self.records[place], incomes[name] = rise(self.records.get(place, Record()), row.net_for_record)
-            self.free[name] += row.back + row.net
-            total = self.totals[name]
-            total.balance += row.back - made.wager + row.net
-            total.won += row.back - made.wager
-            total.emission += row.net
+            won = row.back - question.made[name].wager
+            books.free += row.back + row.net
+            books.balance += won + row.net
+            books.won += won
+            books.emission += row.net
         return incomes
 
+    def _node(self, made: Contribution, view: QuestionView, income: int) -> FlowNode:
+        output = made.output
+        content: Value = list(output.ppm) if isinstance(output, Forecast) else output.payload
+        return FlowNode(
+            commit=made.commit,
+            author=self.nodes[made.author].keys.public,
+            epoch=view.opens,
+            revealed=True,
+            content_key=digest(encode(content)),
+            G_ppm=0,  # nobody here cites a forecast
+            income=income,
+            citations=tuple(made.weights.items()),
+        )
+
     def _pay_citations(self, question: Open, flows: FlowResult) -> None:
-        authors = {made.commit: made.author for made in question.made.values()}
-        depth = {made.commit: 0 for made in question.made.values() if isinstance(made.output, Forecast)}
-        unpaid = list(flows.payments)
-        while unpaid:
-            payment = next(p for p in unpaid if p.frm_commit in depth)
-            unpaid.remove(payment)
-            level = depth[payment.frm_commit] + 1
-            depth[payment.to_commit] = max(level, depth.get(payment.to_commit, 0))
-            self.levels[level] += payment.amount
-            self._move(authors[payment.frm_commit], authors[payment.to_commit], payment.amount)
+        by_commit = {made.commit: made for made in question.made.values()}
+        amounts = {(payment.frm_commit, payment.to_commit): payment.amount for payment in flows.payments}
+        level = {made.commit: 0 for made in question.made.values()}
+        for made in reversed(question.made.values()):  # whoever cites comes before whom it cites
+            for commit in made.weights:
+                amount = amounts.get((made.commit, commit), 0)
+                level[commit] = max(level[commit], level[made.commit] + 1)
+                self.levels[level[made.commit] + 1] += amount
+                self._move(made.author, by_commit[commit].author, amount)
 
     def _move(self, payer: str, payee: str, amount: int) -> None:
         for name, change in ((payer, -amount), (payee, amount)):
-            self.free[name] += change
-            self.totals[name].balance += change
-        self.totals[payer].paid += amount
-        self.totals[payee].received += amount
+            self.books[name].free += change
+            self.books[name].balance += change
+        self.books[payer].paid += amount
+        self.books[payee].received += amount
 
     def _tell(
-        self, question: Open, outcome: int, scores: Scores, flows: FlowResult, incomes: dict[str, int]
+        self, question: Open, made: Contribution, outcome: int, scores: Scores, flows: FlowResult
     ) -> None:
-        rows = {row.author.decode(): row for row in scores.rows}
-        for name, made in question.made.items():
-            ppm = made.output.ppm if isinstance(made.output, Forecast) else None
-            income = incomes.get(name, 0) + flows.received[made.commit]
-            paid = flows.paid_out[made.commit]
-            back = rows[name].back + rows[name].net if name in rows else 0
-            result = Result(
-                question.view, outcome, ppm, tuple(made.signals), income, paid, made.wager, back,
-                flows.received[made.commit] - paid + back - made.wager,
-            )  # fmt: skip
-            self.agents[name].observe(result)
-            if ppm is not None:
-                total = self.totals[name]
-                total.forecasts += 1
-                total.loss -= log(ppm[outcome] / PPM)
-                total.prior_loss -= log(question.view.prior_ppm[outcome] / PPM)
-
-
-def _node(made: Contribution, income: int, view: QuestionView, outcome: int) -> FlowNode:
-    output = made.output
-    content = list(output.ppm) if isinstance(output, Forecast) else output.payload
-    return FlowNode(
-        commit=made.commit,
-        author=made.author.encode(),
-        epoch=view.opens,
-        revealed=True,
-        content_key=digest(encode(content)),
-        G_ppm=0,
-        income=income,
-        citations=tuple(made.weights.items()),
-    )
+        key = self.nodes[made.author].keys.public
+        back, emission = next(((row.back, row.net) for row in scores.rows if row.author == key), (0, 0))
+        ppm = made.output.ppm if isinstance(made.output, Forecast) else None
+        income, paid = emission + flows.received[made.commit], flows.paid_out[made.commit]
+        net = income - paid + back - made.wager
+        self.agents[made.author].observe(
+            Result(question.view, outcome, ppm, tuple(made.signals), income, paid, made.wager, back, net)
+        )
+        if ppm is not None:
+            books = self.books[made.author]
+            books.forecasts += 1
+            books.loss -= log(ppm[outcome] / PPM)
+            books.prior_loss -= log(question.view.prior_ppm[outcome] / PPM)
 
 
 def table(economy: Economy) -> str:
-    """The play in words: forecasters by loss, sellers by contribution, what was paid at each level."""
-    lines = [f"{economy.settled} questions settled, {len(economy.cast)} agents", ""]
-    lines.append(
-        f"{'forecaster':<14}{'log loss':>9}{'prior':>8}{'gain':>8}{'wagers':>9}{'emission':>9}{'paid':>8}{'balance':>10}"
-    )
-    for name in economy.forecasters():
-        t = economy.totals[name]
-        n = max(1, t.forecasts)
-        money = [x / ATOMIC_PER_TOKEN for x in (t.won, t.emission, t.paid, t.balance)]
-        lines.append(
-            f"{name:<14}{t.loss / n:>9.4f}{t.prior_loss / n:>8.4f}{(t.prior_loss - t.loss) / n:>8.4f}"
-            f"{money[0]:>9.2f}{money[1]:>9.2f}{money[2]:>8.2f}{money[3]:>10.2f}"
-        )
+    """The play in words: forecasters by name, sellers by contribution, what was paid at each level."""
     income, contribution = economy.income(), economy.contribution()
-    lines += ["", f"{'seller':<14}{'received':>9}{'passed on':>10}{'kept':>8}{'contribution (nats)':>21}"]
-    for name in sorted(income, key=lambda name: -contribution[name]):
-        t = economy.totals[name]
-        got, gave = t.received / ATOMIC_PER_TOKEN, t.paid / ATOMIC_PER_TOKEN
-        lines.append(f"{name:<14}{got:>9.3f}{gave:>10.3f}{got - gave:>8.3f}{contribution[name]:>21.2f}")
-    lines += [
-        "",
-        f"rank correlation of income and contribution: {rank_correlation(income, contribution):.3f}",
-    ]
-    paid = ", ".join(f"level {k}: {v / ATOMIC_PER_TOKEN:.2f}" for k, v in sorted(economy.levels.items()))
-    lines.append(f"paid by distance from a forecast: {paid}")
-    return "\n".join(lines)
+    levels = ", ".join(
+        f"level {level} {amount / ATOMS:.2f}" for level, amount in sorted(economy.levels.items())
+    )
+    heads = ("log loss", "prior", "gain", "wagers", "emission", "paid", "balance")
+    return "\n".join(
+        [
+            f"{economy.settled} questions settled, {len(economy.nodes)} agents; losses in nats, amounts in tokens",
+            "",
+            f"{'forecaster':<14}" + "".join(f"{head:>10}" for head in heads),
+            *(_forecaster(name, economy.books[name]) for name in economy.named("forecaster")),
+            "",
+            f"{'seller':<14}" + "".join(f"{head:>14}" for head in ("received", "passed on", "contribution")),
+            *(_seller(name, economy.books[name], contribution) for name in _best_first(contribution)),
+            "",
+            f"rank correlation of what sellers received and contributed: {rank_correlation(income, contribution):.3f}",
+            f"paid by distance from a forecast: {levels}",
+        ]
+    )
+
+
+def _forecaster(name: str, books: Books) -> str:
+    count = max(1, books.forecasts)
+    losses = (books.loss / count, books.prior_loss / count, books.gain)
+    amounts = (books.won, books.emission, books.paid, books.balance)
+    return (
+        f"{name:<14}"
+        + "".join(f"{nats:>10.4f}" for nats in losses)
+        + "".join(f"{amount / ATOMS:>10.2f}" for amount in amounts)
+    )
+
+
+def _seller(name: str, books: Books, contribution: Mapping[str, float]) -> str:
+    received, paid = books.received / ATOMS, books.paid / ATOMS
+    return f"{name:<14}{received:>14.3f}{paid:>14.3f}{contribution[name]:>14.2f}"
+
+
+def _best_first(contribution: Mapping[str, float]) -> Sequence[str]:
+    return sorted(contribution, key=lambda name: -contribution[name])
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="Play a scenario offline and print who earned what.")
     parser.add_argument("scenario", type=Path)
     parser.add_argument("--nodes", type=int)
-    parser.add_argument("--epochs", type=int, default=49)
-    parser.add_argument("--reports", action="store_true", help="also print each agent's report")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--reports", action="store_true", help="print each agent's own report too")
     chosen = parser.parse_args()
-    economy = Economy(load_scenario(chosen.scenario), chosen.nodes)
+    plan = make_plan(load_scenario(chosen.scenario), ROOT, chosen.nodes, chosen.epochs, chosen.seed)
+    economy = Economy(plan)
     begin = time.process_time()
-    economy.run(chosen.epochs)
-    spent = time.process_time() - begin
+    economy.run()
     print(table(economy))
-    print(
-        f"CPU: {spent:.1f} s to play, to open "
-        + ", ".join(f"{n} {s:.2f}" for n, s in economy.open_seconds.items())
-    )
+    print(f"CPU seconds: {time.process_time() - begin:.1f} to play; to open each agent", end=" ")
+    print(", ".join(f"{name} {seconds:.2f}" for name, seconds in economy.open_seconds.items()))
     if chosen.reports:
         for name, report in economy.reports().items():
             print(name, report)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from flights_buyer import Forecaster
-from flights_risk import TIP
 from flights_documents import from_payload
+from flights_risk import TIP
 from flights_table import Floats
 
 from troth_node.agent import QuestionView, Signal

@@ -139,7 +139,7 @@ class Buyer(FlightsAgent):
         return found
 
     def report(self) -> dict[str, Json]:
-        """Adds `credit_nats`, summed Shapley values of the log score, and `cited_ppm`, mean citation weights, by source."""
+        """Adds by source: `credit_nats`, summed Shapley values of the log score; `cited_ppm`, mean citation weights."""
         credit: dict[str, Json] = {source: round(nats, 4) for source, nats in sorted(self._credit.items())}
         cited: dict[str, Json] = {source: ppm // self._rounds for source, ppm in sorted(self._cited.items())}
         return super().report() | {"settled": self._settled, "credit_nats": credit, "cited_ppm": cited}

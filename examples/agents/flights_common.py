@@ -23,7 +23,7 @@ class FlightsAgent(Agent):
         self.table = load_table(Path(str(options.get("data", DATA))))
 
     def attest(self, question: QuestionView) -> int | None:
-        """What the table says happened; an hour without departures counts as the first outcome, by the question's text."""
+        """What the table says happened; by the question's text no departures count as the first outcome."""
         return max(0, int(self.table.outcome(Slots.of(question.subject))[0]))
 
     def quote(self, request: Request) -> Quote | None:

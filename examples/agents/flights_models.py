@@ -1,7 +1,8 @@
 """Models that can do without any of their inputs, so that what each input adds can be measured.
 
-An input is a block of columns. Whatever a coalition of inputs leaves out is NaN to the model. Every model is fitted once
-and then predicts for all 2**n coalitions of its n inputs at a time: row i of a prediction uses input b iff bit b of i is set.
+An input is a block of columns. Whatever a coalition of inputs leaves out is NaN to the model. A model predicts for all
+2**n coalitions of its n inputs at a time: row i of a prediction uses input b iff bit b of i is set. Given several rows,
+it returns those of coalition 0 first, then those of coalition 1, and so on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from flights_table import Floats, Ints
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 Features: TypeAlias = Callable[[Sequence[Floats]], Floats]
 OUTCOMES = 3

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
+from flights_documents import LATE as SPOTTER
 from flights_documents import (
     OTHER_DELAYS,
     OWN_DELAYS,
@@ -21,7 +22,6 @@ from flights_documents import (
     spotter,
     weather,
 )
-from flights_documents import LATE as SPOTTER
 from flights_models import LinearModels
 from flights_table import AIRPORTS, Floats, Slots, Table
 

@@ -1,7 +1,7 @@
 """The table of flights and weather, and the only way to read it: nothing later than the information rule allows.
 
-Whoever is asked about an hour may know that hour's schedule, weather measured two hours before it or earlier, and delays
-of flights that were scheduled four hours before it or earlier. Models are fitted on January to August.
+Whoever is asked about an hour may know that hour's schedule, weather measured two hours before it or earlier, and
+delays of flights that were scheduled four hours before it or earlier. Models are fitted on January to August.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Table:
         """A column `ago` hours before the slots; ValueError if that is later than may be known."""
         if ago < LEAD_HOURS[column]:
             raise ValueError(f"{column} is known {LEAD_HOURS[column]} hours before, not {ago}")
-        return self._values[slots.airport, slots.hour - ago, COLUMNS.index(column)]
+        return np.asarray(self._values[slots.airport, slots.hour - ago, COLUMNS.index(column)])
 
     def usual(self, slots: Slots) -> Floats:
         """The share that was late at that airport and time of day from January to August."""
@@ -83,7 +83,7 @@ class Table:
         departures = np.nan_to_num(self._values[:, :FIT_UNTIL, COLUMNS.index("departures")])
         late = np.nan_to_num(self._values[:, :FIT_UNTIL, COLUMNS.index("share_late")]) * departures
         total = departures.reshape(len(AIRPORTS), -1, 24).sum(axis=1)
-        return late.reshape(len(AIRPORTS), -1, 24).sum(axis=1) / np.maximum(total, 1)
+        return np.asarray(late.reshape(len(AIRPORTS), -1, 24).sum(axis=1) / np.maximum(total, 1))
 
 
 @lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ from flights_common import FlightsAgent
 from flights_risk import TIP
 
 from troth_node.agent import Production, QuestionView, Signal
+from troth_protocol.wire.codec import Value
 
 
 class Noise(FlightsAgent):
@@ -16,9 +17,9 @@ class Noise(FlightsAgent):
     least_ppm = 1_000
 
     def produce(self, question: QuestionView, signals: Sequence[Signal]) -> Production:
-        chance = Random(f"{self.seed} {question.subject}")
+        chance = Random(f"{self.seed} {self.name} {question.subject}")
         odds = [chance.gammavariate(0.7, 1) for _ in TIP]
-        payload = {name: round(1000 * p / sum(odds)) for name, p in zip(TIP, odds, strict=True)}
+        payload: Value = {name: round(1000 * p / sum(odds)) for name, p in zip(TIP, odds, strict=True)}
         return Production(
             self.documents[0], payload, f"A tip for {question.subject}, from our proprietary model."
         )

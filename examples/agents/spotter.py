@@ -9,7 +9,8 @@ from troth_node.agent import Json, Production, QuestionView, Signal
 
 
 class Spotter(DataSeller):
-    """Share of late flights at one airport, whichever the question is about; the document's name says where and how stale.
+    """Share of late flights at one airport, whichever the question is about; the document's name says where, and how
+    stale.
 
     Options: `airport`, `lag` (hours staler than need be), `blur_ppm` (standard error of each number).
     """
@@ -21,7 +22,7 @@ class Spotter(DataSeller):
 
     def produce(self, question: QuestionView, signals: Sequence[Signal]) -> Production:
         seen = super().produce(question, signals)
-        lens = Random(f"{self.seed} {question.subject}")
+        lens = Random(f"{self.seed} {self.name} {question.subject}")
         blur = self.blur_ppm / 1000
         payload = seen.payload if isinstance(seen.payload, dict) else {}
         numbers = {name: number for name, number in payload.items() if isinstance(number, int)}

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from troth_node.weights import MultiplicativeWeights, split_ppm
 from troth_protocol.wire.codec import Value
 from troth_protocol.wire.schema import PPM
 
-Json: TypeAlias = Union[bool, int, float, str, None, list["Json"], dict[str, "Json"]]
+Json: TypeAlias = bool | int | float | str | None | list["Json"] | dict[str, "Json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Probabilities in ppm (one per outcome, adding up to 1,000,000), why, and the share of the free balance to wager."""
+    """Probabilities in ppm (one per outcome, adding up to 1,000,000), why, and the share of free balance to wager."""
 
     ppm: tuple[int, ...]
     rationale: str
@@ -136,8 +136,9 @@ class Forecast:
 class Result:
     """How a question ended for this agent; amounts in atomic units.
 
-    `outcome` is None when the oracle voided the question. `income` is what its contribution earned, `paid` what of it
-    went to those it cited, `wager` and `back` what it staked and got back; `net` = income − paid + back − wager.
+    `outcome` is None when the oracle voided the question. `income` is its net emission (negative if it lost) and what
+    others paid to cite it, `paid` what it paid to those it cites, `wager` and `back` what it staked and got back;
+    `net` = income − paid + back − wager.
     """
 
     question: QuestionView

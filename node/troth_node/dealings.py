@@ -1,9 +1,273 @@
-"""stub for a moment"""
+"""Buying and selling signals: an agent's decisions in, signed messages out; the desk keeps the negotiations straight."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from troth_node import agent as strategy
+from troth_node.agent import Agent, QuestionView, Signal, Want
+from troth_node.duties import Duties
+from troth_node.runtime import Runtime
+from troth_protocol.errors import Invalid
+from troth_protocol.log.agreement import agreement_id
+from troth_protocol.log.ops import Agree
+from troth_protocol.log.rows import Commit, Promise
+from troth_protocol.market.desk import Desk
+from troth_protocol.market.negotiation import (
+    Accepted,
+    Agreed,
+    Asked,
+    Countered,
+    Delivered,
+    Negotiation,
+    Offered,
+    Repeated,
+)
+from troth_protocol.market.trades import NONCE_BYTES, Request, Terms
+from troth_protocol.market.transcript import BUYER, SELLER
+from troth_protocol.wire.codec import decode
+from troth_protocol.wire.messages import Trade
+
+#: An answer is worth waiting for so many epochs after the question opened; agreeing and delivering need the rest.
+ANSWER_EPOCHS: Final = 1
+#: Whoever sells on what it buys wants it this many epochs before the commit phase ends.
+RESELLER_SLACK_EPOCHS: Final = 1
+
+log = structlog.get_logger()
+
+Call = Callable[..., Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Purchase:
+    view: QuestionView
+    want: Want
+
+
 class Dealings:
-    def __init__(self, runtime, agent, duties, call): pass
-    def advance(self): pass
-    def ask(self, view, wants, *, is_reseller): pass
-    async def receive(self, peer, trade, views): return None
-    def is_waiting(self, q): return False
-    def deliver(self): pass
-    def forget(self, q): pass
+    """All trades of one node."""
+
+    def __init__(self, runtime: Runtime, agent: Agent, duties: Duties, call: Call) -> None:
+        self.runtime = runtime
+        self.core = runtime.core
+        self.agent = agent
+        self.duties = duties
+        self.desk = Desk(self.core.keys, self.core.chain.network, self.core.epoch)
+        self._call = call
+        self._purchases: dict[bytes, _Purchase] = {}
+        self._early: list[Negotiation] = []
+
+    def _send(self, peer: bytes, trade: Trade) -> None:
+        self.core.out.send(peer, trade)
+
+    def _name(self, peer: bytes) -> str:
+        hello = self.core.peers.get(peer)
+        return hello.name if hello is not None and hello.name else peer.hex()
+
+    def ask(self, view: QuestionView, wants: Sequence[Want], *, is_reseller: bool) -> None:
+        """Ask for what the agent wants, of one seller for each want."""
+        slack = RESELLER_SLACK_EPOCHS if is_reseller else 0
+        for want in wants:
+            seller = self._seller(want)
+            if seller is not None:
+                request = Request(
+                    buyer=self.core.keys.public,
+                    seller=seller,
+                    nonce=secrets.token_bytes(NONCE_BYTES),
+                    question=view.id,
+                    document=want.document,
+                    min_weight_ppm=want.min_weight_ppm,
+                    deliver=view.commit_last - slack,
+                    expires=view.opens + ANSWER_EPOCHS,
+                )
+                negotiation, trade = self.desk.ask(request)
+                self._purchases[negotiation.id] = _Purchase(view, want)
+                self._send(seller, trade)
+
+    def _seller(self, want: Want) -> bytes | None:
+        able = [
+            (hello.name, key)
+            for key, hello in self.core.peers.items()
+            if want.document in hello.documents and want.seller in (None, hello.name)
+        ]
+        return min(able)[1] if able else None
+
+    async def receive(
+        self, peer: bytes, trade: Trade, views: Mapping[bytes, QuestionView]
+    ) -> tuple[bytes, Signal] | None:
+        """A message of a negotiation. Returns the question and the signal if it delivered one. Raises Invalid."""
+        negotiation, event = self.desk.receive(peer, trade)
+        match event:
+            case Asked():
+                await self._quote(negotiation, views)
+            case Offered():
+                await self._consider(negotiation, event.terms)
+            case Countered():
+                await self._quote_again(negotiation, event.terms, views)
+            case Accepted():
+                self._send(peer, negotiation.accept())
+                self._record(negotiation)
+            case Agreed():
+                self._record(negotiation)
+            case Delivered():
+                self._send(peer, negotiation.receipt())
+                return self._signal(negotiation, event)
+            case Repeated():
+                for answer in event.answers:
+                    self._send(peer, answer)
+            case _:
+                pass
+        return None
+
+    async def _quote(self, negotiation: Negotiation, views: Mapping[bytes, QuestionView]) -> None:
+        view = views.get(negotiation.request.question)
+        if view is None:
+            # The buyer's node may have seen the seal before ours: answer when our epoch opens.
+            self._early.append(negotiation)
+            return
+        quote = await self._ask_agent(negotiation, view, negotiation.request.min_weight_ppm)
+        if quote is None:
+            self._send(negotiation.peer, negotiation.reject("not for sale"))
+        else:
+            self._send(negotiation.peer, negotiation.offer(_terms(negotiation, quote.min_weight_ppm)))
+
+    async def _ask_agent(
+        self, negotiation: Negotiation, view: QuestionView, weight_ppm: int
+    ) -> strategy.Quote | None:
+        request = strategy.Request(
+            buyer=self._name(negotiation.peer),
+            buyer_key=negotiation.peer,
+            question=view,
+            document=negotiation.request.document,
+            min_weight_ppm=weight_ppm,
+            round=negotiation.rounds // 2,
+        )
+        found = await self._call(self.agent.quote, request)
+        return found if isinstance(found, strategy.Quote) else None
+
+    async def _quote_again(
+        self, negotiation: Negotiation, terms: Terms, views: Mapping[bytes, QuestionView]
+    ) -> None:
+        view = views.get(negotiation.request.question)
+        quote = await self._ask_agent(negotiation, view, terms.min_weight_ppm) if view else None
+        if quote is None:
+            self._send(negotiation.peer, negotiation.reject("no deal"))
+        elif quote.min_weight_ppm <= terms.min_weight_ppm:
+            self._send(negotiation.peer, negotiation.accept())
+        else:
+            self._send(negotiation.peer, negotiation.offer(_terms(negotiation, quote.min_weight_ppm)))
+
+    async def _consider(self, negotiation: Negotiation, terms: Terms) -> None:
+        purchase = self._purchases.get(negotiation.id)
+        if purchase is None:
+            return
+        offer = strategy.Offer(
+            seller=self._name(negotiation.peer),
+            seller_key=negotiation.peer,
+            question=purchase.view,
+            document=negotiation.request.document,
+            min_weight_ppm=terms.min_weight_ppm,
+            round=(negotiation.rounds - 1) // 2,
+        )
+        decision = await self._call(self.agent.consider, offer)
+        match decision:
+            case strategy.Accept() if terms.price == terms.floor == 0:
+                trade = negotiation.accept()
+            case strategy.Counter():
+                trade = negotiation.counter(_terms(negotiation, decision.min_weight_ppm))
+            case _:
+                trade = negotiation.reject("too dear")
+        self._send(negotiation.peer, trade)
+
+    def _record(self, negotiation: Negotiation) -> None:
+        """The buyer records the agreement in its log: the seller delivers once it sees that sealed."""
+        signed = negotiation.agreement
+        if negotiation.role == BUYER and signed is not None:
+            self.core.submit((Agree(signed.agreement, signed.buyer_signature, signed.seller_signature),))
+
+    def _signal(self, negotiation: Negotiation, event: Delivered) -> tuple[bytes, Signal] | None:
+        terms = negotiation.terms
+        try:
+            payload = decode(event.payload)
+        except Invalid as error:
+            log.warning("undecodable payload", seller=self._name(negotiation.peer), code=error.code)
+            return None
+        signal = Signal(
+            seller=self._name(negotiation.peer),
+            seller_key=negotiation.peer,
+            commit=event.commit,
+            document=negotiation.request.document,
+            payload=payload,
+            weight_ppm=terms.min_weight_ppm if terms else 0,
+        )
+        return negotiation.request.question, signal
+
+    def deliver(self) -> None:
+        """Deliver what is agreed, made and certified, to buyers whose promise is sealed."""
+        for negotiation in self._selling():
+            own = self.duties.find(negotiation.request.question, negotiation.request.document)
+            if own is not None and self._is_promised(negotiation) and self._is_certified(own.id):
+                trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
+                self._send(negotiation.peer, trade)
+
+    def _selling(self) -> Iterator[Negotiation]:
+        for negotiation in list(self.desk):
+            if negotiation.role == SELLER and negotiation.agreement is not None and negotiation.is_my_turn():
+                yield negotiation
+
+    def _is_promised(self, negotiation: Negotiation) -> bool:
+        signed = negotiation.agreement
+        if signed is None:
+            return False
+        key = agreement_id(self.core.chain.network, signed.agreement)
+        return self.core.chain.state.find("promises", key, Promise) is not None
+
+    def _is_certified(self, commit: bytes) -> bool:
+        if self.core.chain.state.find("commits", commit, Commit) is not None:
+            return True
+        return ("commits", commit) in self.core.chain.book.view(self.core.keys.public).rows
+
+    def is_waiting(self, question: bytes) -> bool:
+        """Is something that we asked for on this question still on its way?"""
+        return any(
+            negotiation.role == BUYER
+            and negotiation.request.question == question
+            and negotiation.state != "delivered"
+            and not negotiation.is_over()
+            for negotiation in self.desk
+        )
+
+    async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
+        """An epoch opened: end what silence ended, answer requests that came too early."""
+        self.desk.advance(self.core.epoch)
+        early, self._early = self._early, []
+        for negotiation in early:
+            if negotiation.request.question in views and not negotiation.is_over():
+                await self._quote(negotiation, views)
+
+    def greet(self, peer: bytes) -> None:
+        """A peer is (back) on a link: say again what it has not answered."""
+        for trade in self.desk.unanswered(peer):
+            self._send(peer, trade)
+
+    def forget(self, question: bytes) -> None:
+        """A question is settled."""
+        self._purchases = {key: item for key, item in self._purchases.items() if item.view.id != question}
+
+
+def _terms(negotiation: Negotiation, weight_ppm: int) -> Terms:
+    """Paid by citation alone: a weight, no price and no floor."""
+    request = negotiation.request
+    return Terms(
+        min_weight_ppm=weight_ppm,
+        min_wager=0,
+        floor=0,
+        price=0,
+        deliver=request.deliver,
+        expires=request.expires,
+    )

@@ -18,7 +18,7 @@ from troth_node.agent import Agent, Forecast, Json, Production, QuestionView, Re
 from troth_node.dealings import Dealings
 from troth_node.duties import Duties
 from troth_node.runtime import Runtime
-from troth_protocol.core import EpochOpened, Traded
+from troth_protocol.core import EpochOpened, PeerHello, Traded
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contribution
 from troth_protocol.insight.results import Settlement
@@ -69,8 +69,13 @@ class Player:
     def notice(self, event: object) -> None:
         """The core says something: most of it becomes a job."""
         match event:
-            case Finalized() | Refused():
+            case Finalized():
                 self.duties.notice(event)
+                self._add(self._deliver)
+            case Refused():
+                self.duties.notice(event)
+            case PeerHello():
+                self.dealings.greet(event.peer)
             case EpochOpened():
                 self._add(partial(self._epoch, event))
             case Traded():
@@ -108,11 +113,11 @@ class Player:
         if event.epoch != self.core.epoch:
             return  # a later epoch is open already: its own notice follows
         self.duties.advance()
-        self.dealings.advance()
         self.runtime.kick()
         for key, question in self.core.chain.state.items("questions", Question):
             if question.is_commit_open(event.epoch) and key not in self.plays:
                 await self._open(key, question)
+        await self.dealings.advance({key: play.view for key, play in self.plays.items()})
         await self._deliver()
         for play in list(self.plays.values()):
             await self._answer(play)

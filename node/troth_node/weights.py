@@ -22,7 +22,7 @@ class MultiplicativeWeights:
         self._weights: dict[str, float] = {}
 
     def start(self, source: str, weight: float) -> None:
-        """Give a source that is not known yet a weight to begin with, above zero; all shares are relative to each other."""
+        """Give a source that is not known yet a weight to begin with, above zero, relative to all others."""
         self._weights.setdefault(source, weight)
 
     def learn(self, credit: Mapping[str, float]) -> None:

@@ -27,7 +27,7 @@ from troth_node.swarm.scenario import NodePlan, Plan
 from troth_protocol.core import EpochOpened, PeerFault, Restoring
 
 if TYPE_CHECKING:
-    from trio import TaskStatus
+    from trio_typing import TaskStatus  # libp2p brings stubs that hide trio's own types
 
 _PR_SET_PDEATHSIG: Final = 1
 LINE_MAX_BYTES: Final = 1_000_000

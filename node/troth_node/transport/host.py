@@ -18,6 +18,7 @@ from libp2p.custom_types import StreamHandlerFn, TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.identity.identify_push.identify_push import ID_PUSH
 from libp2p.network import swarm as library
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.exceptions import SwarmException
 from libp2p.peer.id import ID
@@ -96,6 +97,13 @@ class Muxer(MuxerMultistream):
         return Session(conn, peer_id)
 
 
+class NoAutoConnector(AutoConnector):
+    """The library would dial every address that it ever heard of, up to half of the greatest number allowed."""
+
+    async def start(self) -> None:
+        """Do not start: everything it could be asked to do is then left alone."""
+
+
 class Swarm(library.Swarm):
     """The library's swarm without what lets one connection harm the others."""
 
@@ -159,7 +167,6 @@ class Host:
         await _probe(listen)
         async with self._host.run([Multiaddr(address) for address in listen]):
             if has_all := len(self._swarm.listeners) == len(set(listen)):
-                await self._swarm.auto_connector.stop()
                 try:
                     yield
                 finally:
@@ -229,6 +236,7 @@ def _build_swarm(seed: bytes, settings: Settings) -> Swarm:
         inbound_stream_protocol_negotiation_timeout=max(1.0, settings.handshake_timeout_s),
     )
     swarm = Swarm(peer_id, peerstore, upgrader, [TCP()], RetryConfig(max_retries=0), config)
+    swarm.auto_connector = NoAutoConnector(swarm)
     swarm.claim_timeout_s = settings.handshake_timeout_s
     return swarm
 

@@ -19,4 +19,7 @@ def quiet() -> None:
     """Keep the library's log off the root logger, and silent unless LIBP2P_DEBUG asks for it. May be called again."""
     setattr(swarm_connection, "logging", logging.getLogger(swarm_connection.__name__))  # noqa: B010 - not its type
     if not os.environ.get(DEBUG_VARIABLE):
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith("libp2p."):
+                logging.getLogger(name).setLevel(logging.NOTSET)  # one of its modules sets a level of its own
         logging.getLogger("libp2p").setLevel(logging.CRITICAL + 1)

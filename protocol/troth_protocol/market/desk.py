@@ -54,8 +54,6 @@ class Desk:
         """Open a negotiation as its buyer. Raises Invalid: too_many, duplicate, and as `Negotiation.ask` does."""
         self._validate_room(BUYER, request.seller)
         negotiation, trade = Negotiation.ask(self._keys, self._network, self.epoch, request)
-        if self.get(negotiation.peer, negotiation.id) is not None:
-            raise Invalid("duplicate", "the same request was made already: take another nonce")
         self._hold(negotiation)
         return negotiation, trade
 
@@ -75,7 +73,7 @@ class Desk:
         return negotiation, Asked(negotiation.request)
 
     def resume(self, items: list[tuple[bytes, bytes]]) -> Negotiation:
-        """Go on with a negotiation from its transcript, after a restart."""
+        """Go on with a negotiation from its transcript, after a restart. Raises Invalid("duplicate") if it is held."""
         negotiation = Negotiation.resume(self._keys, self._network, self.epoch, items)
         self._hold(negotiation)
         return negotiation
@@ -118,6 +116,8 @@ class Desk:
         return negotiation.is_over() and self.epoch > kept_until
 
     def _hold(self, negotiation: Negotiation) -> None:
+        if self.get(negotiation.peer, negotiation.id) is not None:
+            raise Invalid("duplicate", "this negotiation is open already: a new request takes another nonce")
         self._held.setdefault(negotiation.peer, {})[negotiation.id] = negotiation
         self._count.update(_places(negotiation))
 

@@ -157,6 +157,7 @@ class Transcript:
         self.rounds = 0
         self.terms: Terms | None = None
         self.delivery: Deliver | None = None
+        self._places = {request.id: 0}
         self._signatures: dict[str, bytes] = {}
         self._terms_id = request.id
 
@@ -201,8 +202,7 @@ class Transcript:
 
     def place_of(self, message: bytes) -> int | None:
         """The place of the message with this id, counted from 0, or None."""
-        ids = [said.signed.id for said in self.said]
-        return ids.index(message) if message in ids else None
+        return self._places.get(message)
 
     def last_of(self, who: str) -> bytes | None:
         """The id of a party's last message; None if it has said nothing."""
@@ -292,6 +292,7 @@ class Transcript:
     def link(self, who: str, signed: Signed) -> None:
         """Add a message that `check` let pass."""
         self.state = self.next_state(who, signed.name)
+        self._places[signed.id] = len(self.said)
         self.said.append(Said(who, signed))
         body = signed.body
         if isinstance(body, Offer | Counter):

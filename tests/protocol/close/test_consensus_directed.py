@@ -375,11 +375,9 @@ class SkipsClearedSlots(Consensus):
 
 
 class ProposesAgain(Consensus):
-    def _propose(self):
-        candidates = self._held(self._current).candidates
-        if all(candidate.value != self._offered for candidate in candidates.values()):
-            candidates.clear()
-        return super()._propose()
+    def offer(self, value):
+        self._held(self._current).candidates.clear()
+        return super().offer(value)
 
 
 class IgnoresNotarized(Consensus):
