@@ -109,10 +109,10 @@ class Economy:
         self._open: list[Open] = []
 
     def run(self) -> None:
-        """Play all epochs: questions open, and contributions are made, at the beginning of one; they settle at its end."""
+        """Play all epochs: questions open and are answered at the beginning of one, and settle at the end of another."""
         for epoch in range(1, self.plan.epochs + 1):
             for topic in self.plan.genesis.topics:
-                self._open += [self._ask(topic, index, epoch) for index in topic.indices(epoch)]
+                self._open += [self.ask(topic, index, epoch) for index in topic.indices(epoch)]
             for question in [q for q in self._open if q.view.opens + q.topic.phases.total() - 1 == epoch]:
                 self._open.remove(question)
                 self._settle(question)
@@ -134,7 +134,8 @@ class Economy:
         """What each seller received for citations, in tokens."""
         return {name: self.books[name].received / ATOMS for name in self.named("seller", "processor")}
 
-    def _ask(self, topic: Topic, index: int, epoch: int) -> Open:
+    def ask(self, topic: Topic, index: int, epoch: int) -> Open:
+        """Open a question and have every agent contribute to it what it will."""
         category = topic.category(index)
         counts, pseudo_counts = self.counts[topic.name][category], topic.prior[category]
         view = QuestionView(

@@ -16,7 +16,7 @@ from troth_node.weights import MultiplicativeWeights, split_ppm
 from troth_protocol.wire.codec import Value
 from troth_protocol.wire.schema import PPM
 
-Json: TypeAlias = bool | int | float | str | None | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from troth_protocol.market.negotiation import (
     Repeated,
 )
 from troth_protocol.market.trades import NONCE_BYTES, Request, Terms
-from troth_protocol.market.transcript import BUYER, SELLER
+from troth_protocol.market.transcript import AGREED, BUYER, DELIVERED, SELLER
 from troth_protocol.wire.codec import decode
 from troth_protocol.wire.messages import Trade
 
@@ -217,7 +217,7 @@ class Dealings:
 
     def _selling(self) -> Iterator[Negotiation]:
         for negotiation in list(self.desk):
-            if negotiation.role == SELLER and negotiation.agreement is not None and negotiation.is_my_turn():
+            if negotiation.role == SELLER and negotiation.state == AGREED:
                 yield negotiation
 
     def _is_promised(self, negotiation: Negotiation) -> bool:
@@ -237,7 +237,7 @@ class Dealings:
         return any(
             negotiation.role == BUYER
             and negotiation.request.question == question
-            and negotiation.state != "delivered"
+            and negotiation.state != DELIVERED
             and not negotiation.is_over()
             for negotiation in self.desk
         )

@@ -51,6 +51,9 @@ def main() -> None:
     """Run the command line."""
     try:
         group.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as usage:
+        click.echo(usage.format_message())
+        sys.exit(0)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -10,10 +11,14 @@ from rich.table import Table
 from troth_node.swarm.report import AgentLine, Report
 from troth_node.swarm.scenario import ATOMS
 
+PLAIN_COLUMNS: Final = 120
+
 
 def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
     """Print everything (or only the verdict) on standard output."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_COLUMNS
     if not is_quiet:
         console.print(_agents(report))
         console.print(_forecasters(report))

@@ -230,7 +230,7 @@ class Table:
         """Everything under way is lost."""
         self.post.clear()
 
-    def finish(self, rounds: int = 40) -> None:
+    def finish(self, rounds: int = 12) -> None:
         """From now on the network is good: rounds of messages, then timers and standstill ticks. All must decide."""
         for _ in range(rounds):
             for _ in range(6):

@@ -60,7 +60,9 @@ class Ledger:
         """An agent's sealed account."""
         return self.state.account(self.key(agent))
 
-    def set_account(self, agent: int, **changes: int | bool | bytes | tuple[tuple[str, int, int], ...]) -> None:
+    def set_account(
+        self, agent: int, **changes: int | bool | bytes | tuple[tuple[str, int, int], ...]
+    ) -> None:
         """Change a sealed account by hand (what it then breaks in the books is the test's own affair)."""
         changed = replace(self.account(agent), **changes)  # type: ignore[arg-type] # the names are the fields'
         self.state.put("accounts", self.key(agent), changed)
@@ -132,6 +134,7 @@ class Ledger:
         """Execute the close of everything stored, and open the next epoch."""
         cut = findings or Findings()
         cut.heads = self.book.moved()
+        cut.reporters = {member.key for member in self.committee.members}
         logs = {author: self.book.log(author, seq) for author, (seq, _) in cut.heads.items()}
         closed = execute(Close(self.genesis, self.network, self.epoch, self.committee), self.state, cut, logs)
         self.state, self.committee = closed.state, closed.committee

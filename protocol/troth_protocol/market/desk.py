@@ -87,13 +87,9 @@ class Desk:
         return ended
 
     def unanswered(self, peer: bytes) -> list[Trade]:
-        """What this agent said to a peer that has not answered: send it again when a link comes back."""
-        return [
-            trade
-            for negotiation in self._held.get(peer, {}).values()
-            if not negotiation.is_over()
-            for trade in negotiation.unanswered()
-        ]
+        """What a peer may have missed: send it again when a link comes back. Saying it twice does no harm."""
+        held = self._held.get(peer, {}).values()
+        return [trade for negotiation in held for trade in negotiation.unanswered()]
 
     def _find(self, peer: bytes, signed: Signed) -> Negotiation | None:
         """The negotiation that a message belongs to; None for a new request."""

@@ -30,6 +30,7 @@ from troth_protocol.market.transcript import (
     BUYER,
     OTHER,
     SELLER,
+    SILENCES,
     TURNS,
     Items,
     Transcript,
@@ -229,7 +230,9 @@ class Negotiation:
         return self._said.items
 
     def unanswered(self) -> tuple[Trade, ...]:
-        """What this side said since the peer last spoke: send it again when a link comes back."""
+        """What this side said since the peer last spoke: for when a link comes back. Nothing after silence."""
+        if self.state in SILENCES:
+            return ()
         theirs = (place for place, said in enumerate(self._said.said) if said.who != self.role)
         return self._since(max(theirs, default=0))
 

@@ -38,17 +38,31 @@ class Assembly:
         self.root = root_hash
         self.size = size
         self._parts: dict[int, bytes] = {}
+        self._first = 0
 
     def wanted(self) -> int | None:
         """The first chunk that is not here yet."""
-        return next((index for index in range(self.size) if index not in self._parts), None)
+        while self._first in self._parts:
+            self._first += 1
+        return self._first if self._first < self.size else None
 
     def add(self, index: int, data: bytes, branch_hashes: Sequence[bytes]) -> bool:
-        """Take a chunk in; True when the object is whole. Invalid("bad_branch") if it is not of this object."""
+        """Take a chunk in; True when the object is whole.
+
+        Raises Invalid: bad_branch (it is not of this object), bad_chunk (the object is not cut as `Chunks` cuts it,
+        so that it would not have this root once it is whole, and could take more memory than its size says).
+        """
         if root_from_branch(leaf_hash(data), index, self.size, branch_hashes) != self.root:
             raise Invalid("bad_branch", "the chunk is not of this object")
+        self._check_length(index, len(data))
         self._parts[index] = data
         return len(self._parts) == self.size
+
+    def _check_length(self, index: int, length: int) -> None:
+        is_last = index == self.size - 1
+        least = CHUNK_BYTES if not is_last else min(index, 1)
+        if not least <= length <= CHUNK_BYTES:
+            raise Invalid("bad_chunk", f"{length} bytes in chunk {index} of {self.size}")
 
     def data(self) -> bytes:
         """The whole object."""

@@ -61,6 +61,18 @@ class Networks:
         ended.set()
 
 
+async def _eventually(condition):
+    """Return once `condition()` is true: for what the library does in tasks of its own, and tells nobody."""
+    with trio.fail_after(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await trio.sleep(0.002)
+
+
+@pytest.fixture
+def eventually():
+    return _eventually
+
+
 @pytest.fixture
 def networks(nursery):
     return Networks(nursery)
@@ -100,7 +112,7 @@ def child():
     processes = []
 
     async def start(name, listen="/ip4/127.0.0.1/tcp/0"):
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once, and is killed by the fixture
             [sys.executable, str(CHILD), name, listen, str(FAST.heartbeat_s)],
             stdout=subprocess.PIPE,
             text=True,

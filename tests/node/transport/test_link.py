@@ -1,8 +1,8 @@
 """Links on a pipe in memory and virtual time: heartbeats, goodbyes, budgets, bounds."""
 
+import pytest
 import trio
 
-import pytest
 from troth_node.testing.pipe import LEFT, memory_pipes
 from troth_node.transport.events import Goodbye, PeerStats
 from troth_node.transport.link import Link, refuse
@@ -261,14 +261,13 @@ async def _show_life(pipe):
 
 
 @pytest.mark.parametrize("limit", [{"inbound_frames_per_s": 100}, {"inbound_bytes_per_s": 600}])
-async def test_a_peer_that_sends_too_much_is_slowed_down(nursery, autojump_clock, limit):
+async def test_a_peer_that_sends_too_much_is_slowed_down(nursery, autojump_clock, eventually, limit):
     pipe, other = memory_pipes()
     end = End(pipe, Settings(**limit))
     nursery.start_soon(end.run)
     for _ in range(10):
         other.say(frame(b"hi") * 100)
-        while pipe._arrived:
-            await trio.sleep(0.01)
+        await eventually(lambda: not pipe._arrived)
     await trio.testing.wait_all_tasks_blocked()
     assert len(end.got) == 900
     assert trio.current_time() == pytest.approx(8, abs=0.1)

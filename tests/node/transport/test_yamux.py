@@ -28,6 +28,7 @@ from troth_node.transport.yamux import (
     WINDOW_BYTES,
     Header,
     Session,
+    Violation,
 )
 
 
@@ -306,7 +307,7 @@ def _fed(pieces):
     try:
         for piece in pieces:
             session.feed(piece)
-    except Exception as failure:  # whichever it is must be the same
+    except Violation as failure:
         error = repr(failure)
     streams = {n: (bytes(s._buffer), s._credit, s._is_reset) for n, s in session.streams.items()}
     return error, streams, session._posts

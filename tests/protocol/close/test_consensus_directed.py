@@ -310,6 +310,46 @@ def certificate_for_one(make):
     table.finish()
 
 
+def certificate_without_candidate(make):
+    """C learns of a certificate alone, and cannot judge what is built on its candidate."""
+    table = make(byzantine=[D], offset=3)
+    table.start()
+    candidate = table.candidate(0, b"1")
+    for target in (A, B):
+        table.hear(target, D, carried(candidate))
+        votes(table, target, D, 0, candidate, NOTARIZE)
+    table.finish()
+
+
+def lost_messages(make):
+    """Everybody skips slot 0, and nobody hears of it."""
+    table = make(byzantine=[A])
+    table.start()
+    table.time_out(B, C, D)
+    table.lose()
+    table.finish()
+
+
+def two_slots_to_skip(make):
+    """The first two leaders propose what is not valid."""
+    table = make()
+    table.start(p0=b"bad", p1=b"bad")
+    table.finish()
+
+
+def crash_of_all(make):
+    """All crash after voting for a candidate that D will not show again."""
+    table = make(byzantine=[D], offset=3)
+    table.start()
+    for target in (A, B, C):
+        table.hear(target, D, carried(table.candidate(0, b"1")))
+    table.lose()
+    for seat in table.seats.values():
+        seat.restart()
+        seat.do(seat.machine.start())
+    table.finish()
+
+
 def lost_file(make):
     """C votes to finalize and loses its disk."""
     table = make(byzantine=[D])
@@ -457,6 +497,31 @@ class KeepsCertificates(Consensus):
         return [output for output in super()._flush() if heard([output]) != ["certificate"]]
 
 
+class NeverAsks(Consensus):
+    def _ask(self, proof):
+        pass
+
+
+class NeverRepeats(Consensus):
+    def resend(self):
+        return []
+
+
+class ArmsOnce(Consensus):
+    def _enter(self):
+        was_armed = self._armed == 0
+        outputs = len(self._out)
+        moved = super()._enter()
+        if was_armed:
+            del self._out[outputs:]
+        return moved
+
+
+class ForgetsCandidates(Consensus):
+    def _vote(self, me, statement, candidate=None):
+        super()._vote(me, statement)
+
+
 class Forgets(Consensus):
     def __init__(self, instance, me, slot_ms, slot_max_ms, restored, verify):
         super().__init__(instance, me, slot_ms, slot_max_ms, restored or {}, verify)
@@ -485,6 +550,7 @@ TABLE = {
         {"machine": SkipsClearedSlots},
         "cleared",
     ),
+    "R1: each slot has its timer": (two_slots_to_skip, {"machine": ArmsOnce}, "not everybody"),
     "R2: a leader proposes once": (second_thoughts, {"machine": ProposesAgain}, "accused"),
     "R2: a leader repeats the notarized value": (
         notarized_but_not_finalized,
@@ -514,6 +580,9 @@ TABLE = {
     "R5: I did not finalize": (timer_after_a_restart, {"machine": SkipsAfterFinalize}, "decided"),
     "R6: only what is finalized": (notarized_for_one, {"machine": DecidesOnNotarized}, "decided"),
     "R7: certificates are relayed": (certificate_for_one, {"machine": KeepsCertificates}, "not everybody"),
+    "R7: candidates are asked for": (certificate_without_candidate, {"machine": NeverAsks}, "not everybody"),
+    "R7: a standstill ends": (lost_messages, {"machine": NeverRepeats}, "not everybody"),
+    "R8: a vote keeps its candidate": (crash_of_all, {"machine": ForgetsCandidates}, "not everybody"),
     "R8: without a file no vote": (lost_file, {"machine": Forgets}, "decided"),
     "R8: what is on disk was said": (timer_after_a_restart, {"machine": ForgetsFile}, "decided"),
     "R8: disk before network": (ordinary_run, {"machine": SendsFirst}, "before it was on disk"),

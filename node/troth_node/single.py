@@ -1,0 +1,133 @@
+"""One node by itself, as `troth node` runs it: network, core and agent until a signal says stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from troth_node.agent import Agent
+from troth_node.loader import load_agent
+from troth_node.player import Player
+from troth_node.runtime import Disk, Runtime
+from troth_node.storage.errors import StorageError
+from troth_node.storage.home import Home
+from troth_node.transport.host import ListenError
+from troth_node.transport.network import Network
+from troth_protocol.core import EpochOpened, PeerFault, PeerHello, Restoring
+from troth_protocol.errors import TrothError
+
+log = structlog.get_logger()
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What a single node is started with."""
+
+    home: Path
+    reference: str | None
+    options: Mapping[str, str]
+    name: str
+    listen: str
+    peers: tuple[tuple[bytes, str], ...]
+    is_restored: bool
+    is_json: bool
+
+
+class NodeError(TrothError):
+    """A node that cannot start or go on; one line that says why."""
+
+
+def run_single(settings: NodeSettings) -> None:
+    """Run until a stop signal. Raises StorageError, AgentError, NodeError or TrothError, one line each."""
+    configure_log(is_json=settings.is_json)
+    agent = Agent() if settings.reference is None else load_agent(settings.reference, Path.cwd())()
+    agent.open({**settings.options, "name": settings.name})
+    disk = Disk.open(Home.open(settings.home))
+    try:
+        network = Network(disk.home.key.seed, settings.listen)
+        runtime = Runtime(disk, network, settings.name, agent.documents, is_restored=settings.is_restored)
+        trio.run(_run, settings, network, runtime, agent)
+    except* (ListenError, ValueError) as group:
+        raise NodeError(str(_first(group))) from None
+    except* (TrothError, StorageError) as group:
+        raise NodeError(str(_first(group))) from None
+    finally:
+        disk.close()
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _run(settings: NodeSettings, network: Network, runtime: Runtime, agent: Agent) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        await nursery.start(network.serve)
+        log.info("listening", address=network.addresses[0], key=network.public.hex())
+        for key, address in settings.peers:
+            network.connect(key, address)
+        player = Player(runtime, agent)
+        runtime.listeners += [player, _Teller()]
+        nursery.start_soon(runtime.run)
+        nursery.start_soon(player.run)
+
+
+async def _stop_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+        async for number in signals:
+            log.info("stopping", signal=signal.Signals(number).name)
+            scope.cancel()
+            return
+
+
+class _Teller:
+    """Logs what a person running one node wants to see."""
+
+    def notice(self, event: object) -> None:
+        """One line for each event that matters."""
+        match event:
+            case EpochOpened():
+                closed = event.closed
+                log.info(
+                    "epoch sealed",
+                    epoch=event.epoch - 1,
+                    entries=closed.entries if closed else None,
+                    settled=len(closed.settlements) if closed else None,
+                )
+            case PeerHello():
+                log.info("peer", name=event.hello.name, key=event.peer.hex()[:16], epoch=event.hello.epoch)
+            case PeerFault():
+                log.warning("peer fault", peer=event.peer.hex()[:16], code=event.code, detail=event.detail)
+            case Restoring():
+                log.warning("restored: signing nothing for now", until_epoch=event.until)
+            case _:
+                pass
+
+
+def configure_log(*, is_json: bool) -> None:
+    """Structured logs on standard error: for people, or as JSON lines."""
+    last: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )

@@ -1,0 +1,110 @@
+"""The agent API: the base class is a whole agent, and its defaults do what they say."""
+
+from troth_node.agent import (
+    Accept,
+    Agent,
+    Counter,
+    Forecast,
+    Offer,
+    Production,
+    QuestionView,
+    Quote,
+    Reject,
+    Request,
+    Result,
+    Signal,
+)
+
+QUESTION = QuestionView(
+    id=bytes(32),
+    topic="JFK",
+    index=18,
+    subject="JFK 2013-09-05T15:00",
+    text="How late?",
+    outcomes=("early", "late"),
+    prior_ppm=(600_000, 400_000),
+    opens=6,
+    commit_last=9,
+)
+FORECAST = Forecast((500_000, 500_000), "a coin", 10_000)
+
+
+def signal(seller: str, weight_ppm: int = 10_000) -> Signal:
+    return Signal(seller, seller.encode().ljust(32), seller.encode(), "flights/x", {"n": 1}, weight_ppm)
+
+
+def request(document: str, round_: int = 0) -> Request:
+    return Request("alma", bytes(32), QUESTION, document, 70_000, round_)
+
+
+def offer(weight_ppm: int, round_: int = 0) -> Offer:
+    return Offer("weather", bytes(32), QUESTION, "flights/x", weight_ppm, round_)
+
+
+def result(outcome: int | None, *sellers: str) -> Result:
+    signals = tuple(map(signal, sellers))
+    return Result(QUESTION, outcome, FORECAST.ppm, signals, income=5, paid=1, wager=10, back=9, net=3)
+
+
+class Shop(Agent):
+    documents = ("flights/x",)
+
+
+class Judge(Agent):
+    """Credits the first signal with a nat and charges the others one."""
+
+    def credit(self, result):
+        first, *others = result.signals
+        return {first.source: 1.0} | {other.source: -1.0 for other in others}
+
+
+def test_an_agent_with_nothing_overridden_is_silent():
+    agent = Agent()
+    agent.open({"name": "mute", "seed": 3})
+    assert (agent.name, agent.seed) == ("mute", 3)
+    assert agent.wants(QUESTION) == []
+    assert agent.quote(request("flights/x")) is None
+    assert agent.produce(QUESTION, []) is None
+    assert agent.forecast(QUESTION, []) is None
+    assert agent.attest(QUESTION) is None
+    agent.observe(result(1))
+    assert agent.report() == {"shares_ppm": {}}
+
+
+def test_a_seller_takes_what_is_offered_for_its_own_documents_only():
+    assert Shop().quote(request("flights/x")) == Quote(70_000)
+    assert Shop().quote(request("flights/y")) is None
+
+
+def test_a_document_is_described_by_its_seller():
+    assert Judge().describe("flights/x") == (
+        "---\ndocument: flights/x\n---\nCredits the first signal with a nat and charges the others one.\n"
+    )
+
+
+def test_a_buyer_accepts_up_to_its_limit_counters_once_then_does_without():
+    agent = Agent()
+    assert agent.consider(offer(agent.pay_ppm)) == Accept()
+    assert agent.consider(offer(agent.pay_ppm + 1)) == Counter(agent.pay_ppm)
+    assert agent.consider(offer(agent.pay_ppm + 1, round_=1)) == Reject()
+
+
+def test_a_fresh_agent_cites_alike_whatever_it_makes():
+    signals = [signal("weather"), signal("noise")]
+    for output in (FORECAST, Production("flights/y", [1], "a sum")):
+        weights = Agent().allocate(QUESTION, signals, output)
+        assert weights == {b"weather": 400_000, b"noise": 400_000}
+
+
+def test_citations_follow_past_credit():
+    judge = Judge()
+    for _ in range(20):
+        judge.observe(result(1, "weather", "noise"))
+    weights = judge.allocate(QUESTION, [signal("noise"), signal("weather")], FORECAST)
+    assert weights[b"weather"] > 700_000
+    assert weights[b"noise"] == 10_000  # what was promised, and not a ppm more
+    assert judge.report()["shares_ppm"]["flights/x@noise"] < 10_000
+
+
+def test_without_signals_nobody_is_cited():
+    assert Agent().allocate(QUESTION, [], FORECAST) == {}
