@@ -22,6 +22,6 @@ class Carla(Forecaster):
         for bit, signal in enumerate(signals):
             if signal.document == "flights/tip":
                 told = np.arange(len(rows)) >> bit & 1 == 1
-                tip = from_payload(TIP, signal.payload)
+                tip = np.nan_to_num(from_payload(TIP, signal.payload), nan=1 / len(TIP)).clip(0, 1)
                 updated[told] = (1 - self.trust) * updated[told] + self.trust * tip
         return updated

@@ -37,4 +37,5 @@ def table_module():
 
 @pytest.fixture(scope="session")
 def plan():
-    return make_plan(load_scenario(SCENARIO), ROOT, None, None, None)
+    """The default swarm, long enough for 336 questions."""
+    return make_plan(load_scenario(SCENARIO), ROOT, None, 38, None)

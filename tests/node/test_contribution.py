@@ -18,7 +18,10 @@ def test_credit_of_forecasters_adds_up_by_seller():
 def test_an_intermediary_passes_on_half_of_what_it_cites_level_by_level():
     reports = {
         "alma": {"credit_nats": {"nowcast@nowcast": 8.0, "delays@delays": 1.0}},
-        "nowcast": {"credit_nats": {"ignored@x": 9.0}, "cited_ppm": {"f@extractor": 500_000, "d@delays": 250_000}},
+        "nowcast": {
+            "credit_nats": {"ignored@x": 9.0},
+            "cited_ppm": {"f@extractor": 500_000, "d@delays": 250_000},
+        },
         "extractor": {"cited_ppm": {"w@weather": 1_000_000}},
     }
     found = measured_contribution(reports, ["alma"])

@@ -7,9 +7,11 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from troth_node.agent import Agent
 from troth_node.audit import History, StoreAudit, audit_store, replay
 from troth_node.cli.failure import write_json
 from troth_node.loader import load_agent
@@ -18,7 +20,7 @@ from troth_node.storage.home import STORE_FILE, Home
 from troth_node.storage.store import Store
 from troth_node.swarm.progress import Progress
 from troth_node.swarm.report import Report, make_report
-from troth_node.swarm.scenario import Plan, ScenarioError, load_scenario, make_plan
+from troth_node.swarm.scenario import Guest, Plan, ScenarioError, load_scenario, make_plan
 from troth_node.swarm.supervisor import Supervisor, SwarmError
 from troth_node.swarm.tables import print_report
 from troth_protocol.core import TABLES
@@ -39,13 +41,15 @@ def run_swarm(  # noqa: PLR0913 - a command's options
     keep: Path | None,
     json_file: str | None,
     quiet: bool,
+    added: Sequence[str] = (),
 ) -> bool:
     """Run a scenario and print what came of it. True if the audit passed.
 
     Raises ScenarioError, StorageError or TrothError, one line each, before or instead of a report.
     """
     began = time.monotonic()
-    plan = make_plan(load_scenario(path), find_root(path), nodes, epochs, seed)
+    guests = [make_guest(reference) for reference in added]
+    plan = make_plan(load_scenario(path), find_root(path), nodes, epochs, seed, guests)
     directory = make_directory(keep)
     try:
         report = _run(plan, directory, began, is_quiet=quiet)
@@ -65,6 +69,17 @@ def find_root(path: Path) -> Path:
         if (folder / "examples").is_dir():
             return folder
     return path.resolve().parent
+
+
+def make_guest(reference: str) -> Guest:
+    """An agent to add, named after its class; its role is what its class overrides. Raises AgentError."""
+    found = load_agent(reference, Path.cwd())
+    file_name, _, class_name = reference.partition(":")
+    if found.forecast is not Agent.forecast:
+        role = "forecaster"
+    else:
+        role = "seller" if found.wants is Agent.wants else "processor"
+    return Guest(class_name.lower(), f"{Path(file_name).resolve()}:{class_name}", role)
 
 
 def make_directory(keep: Path | None) -> Path:

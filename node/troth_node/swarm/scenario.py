@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -185,10 +185,27 @@ def _life(phases: PhasesPart) -> int:
     return phases.commit + phases.attest + phases.reveal + phases.attest_reveal
 
 
-def make_plan(
-    scenario: Scenario, root: Path, nodes: int | None, epochs: int | None, seed: int | None
+@dataclass(frozen=True)
+class Guest:
+    """An agent that somebody adds to a scenario's cast: `reference` is an absolute path with its class."""
+
+    name: str
+    reference: str
+    role: str
+
+
+def make_plan(  # noqa: PLR0913 - what a run can change, by name
+    scenario: Scenario,
+    root: Path,
+    nodes: int | None,
+    epochs: int | None,
+    seed: int | None,
+    guests: Sequence[Guest] = (),
 ) -> Plan:
-    """Fix the cast, the keys and the genesis of one run; ScenarioError if they cannot be."""
+    """Fix the cast, the keys and the genesis of one run; ScenarioError if they cannot be.
+
+    Guests come on top of `nodes`.
+    """
     count = scenario.nodes if nodes is None else nodes
     chosen_seed = scenario.seed if seed is None else seed
     last = default_epochs(scenario) if epochs is None else epochs
@@ -200,6 +217,7 @@ def make_plan(
         raise ScenarioError(f"{scenario.name} needs at least {_least_epochs(scenario)} epochs to settle a question")
     plans = [_plan(part, chosen_seed) for part in scenario.agents]
     plans += [_extra_plan(scenario, number, chosen_seed) for number in range(count - len(plans))]
+    plans += [_guest_plan(guest, chosen_seed) for guest in guests]
     if len({plan.name for plan in plans}) != len(plans):
         raise ScenarioError(f"{scenario.name}: agent names must be distinct")
     try:
@@ -237,6 +255,11 @@ def _extra_plan(scenario: Scenario, number: int, seed: int) -> NodePlan:
     varied = {key: values[turn % len(values)] for key, values in part.vary.items() if values}
     options = _fill(_options({**part.options, **varied}, name, seed), turn + 1)
     return NodePlan(name, part.class_, part.role, False, False, options, _keys(seed, name))
+
+
+def _guest_plan(guest: Guest, seed: int) -> NodePlan:
+    options = _options({}, guest.name, seed)
+    return NodePlan(guest.name, guest.reference, guest.role, False, False, options, _keys(seed, guest.name))
 
 
 def _fill(options: Mapping[str, Json], number: int) -> dict[str, Json]:

@@ -43,6 +43,13 @@ from troth_node.transport.yamux import Session, Stream
 PROTOCOL: Final = TProtocol("/troth/1")
 UNLIMITED: Final = 1_000_000
 SHUTDOWN_S: Final = 2.0
+_FAMILIES: Final = {
+    "ip4": socket.AF_INET,
+    "dns4": socket.AF_INET,
+    "ip6": socket.AF_INET6,
+    "dns6": socket.AF_INET6,
+    "dns": socket.AF_UNSPEC,
+}
 
 
 class ListenError(OSError):
@@ -181,7 +188,8 @@ class Host:
         session: Session | None = None
         try:
             with trio.fail_after(self._settings.dial_timeout_s):
-                connection = await self._swarm.dial_addr(Multiaddr(address), ID(peer_id_bytes(public)))
+                where = Multiaddr(await _numeric(address))
+                connection = await self._swarm.dial_addr(where, ID(peer_id_bytes(public)))
                 session = cast(Session, connection.muxed_conn)
                 return Channel(await self._agree(session), public)
         except BaseException as error:
@@ -253,10 +261,16 @@ async def _probe(listen: Sequence[str]) -> None:
 async def _bind(target: Target) -> None:
     if target.kind not in ("ip4", "ip6"):
         raise ValueError("a listening address is numeric")
-    family = socket.AF_INET if target.kind == "ip4" else socket.AF_INET6
-    with trio.socket.socket(family, socket.SOCK_STREAM) as probe:
+    with trio.socket.socket(_FAMILIES[target.kind], socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         await probe.bind((target.host, target.port))
+
+
+async def _numeric(address: str) -> str:
+    """The address with its host name looked up as the system does; the library would only ask name servers."""
+    kind, host, port, _public = parse_address(address)
+    family, *_, where = (await trio.socket.getaddrinfo(host, port, _FAMILIES[kind], socket.SOCK_STREAM))[0]
+    return f"/{'ip6' if family == socket.AF_INET6 else 'ip4'}/{where[0]}/tcp/{port}"
 
 
 def _why(error: BaseException) -> str:

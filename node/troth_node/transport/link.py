@@ -101,13 +101,10 @@ class Link:
 
     async def run(self) -> str:
         """Serve the link to its end, and return why it ended: see `LinkDown`."""
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    for task in (self._read, self._write, self._watch, self._linger):
-                        nursery.start_soon(task)
-        finally:
-            self._finish("leaving")
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                for task in (self._read, self._write, self._watch, self._linger):
+                    nursery.start_soon(task)
         return self._reason or ""
 
     def _finish(self, reason: str) -> None:
@@ -207,9 +204,11 @@ class Link:
 
     async def _linger(self) -> None:
         """After our goodbye the peer hangs up, which ends the reader; a peer that does not is cut off."""
-        await self._closing.wait()
-        await trio.sleep(self._settings.linger_s)
-        self._finish("leaving")
+        try:
+            await self._closing.wait()
+            await trio.sleep(self._settings.linger_s)
+        finally:
+            self._finish("leaving")  # also when cancelled, or a write that hangs would keep `run` from ending
 
 
 async def refuse(pipe: Pipe, goodbye: Goodbye, settings: Settings) -> None:

@@ -179,13 +179,10 @@ class Session(IMuxedConn):
     async def start(self) -> None:
         """Receive until the connection ends, for whatever reason."""
         self.event_started.set()
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send_posts)
-                await self._receive_all()
-                nursery.cancel_scope.cancel()
-        finally:
-            self.abort()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_posts)
+            await self._receive_all()
+            nursery.cancel_scope.cancel()
 
     def abort(self) -> None:
         """End the connection now: the socket is closed, every waiting task wakes up. What had arrived can be read."""
@@ -277,8 +274,10 @@ class Session(IMuxedConn):
         try:
             while not self.is_closed:
                 self.feed(await self.secured_conn.read())
-        except Exception:  # noqa: BLE001 - a bad packet, a bad frame, the end: all end this connection and nothing else
-            self.abort()
+        except Exception:  # noqa: BLE001, S110 - a bad packet, a bad frame, the end: they end this connection only
+            pass
+        finally:
+            self.abort()  # also when cancelled, or a write that hangs would keep `start` from ending
 
     async def _send_posts(self) -> None:
         try:

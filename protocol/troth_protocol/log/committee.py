@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from troth_protocol.errors import Invalid
-from troth_protocol.wire.codec import Value, decode, encode
+from troth_protocol.wire.codec import Value, decode, decode_amount, encode
 from troth_protocol.wire.crypto import digest
 
 MEMBERS_MAX = 64
@@ -70,7 +70,7 @@ class Committee:
 
 
 def load_committee(data: bytes) -> Committee:
-    """Decode a witness set; Invalid("bad_member")."""
+    """Decode a witness set; Invalid: bad_member, bad_amount."""
     value = decode(data)
     if type(value) is not list or not 1 <= len(value) <= MEMBERS_MAX:
         raise Invalid("bad_member", "expected a list of witnesses")
@@ -82,7 +82,7 @@ def load_committee(data: bytes) -> Committee:
 
 def _load_member(item: Value) -> Member:
     match item:
-        case [bytes(key), str(weight)] if len(key) == 32 and weight.isdecimal() and int(weight) > 0:  # noqa: PLR2004
-            return Member(key, int(weight))
+        case [bytes(key), weight] if len(key) == 32 and weight != "0":  # noqa: PLR2004
+            return Member(key, decode_amount(weight))
         case _:
             raise Invalid("bad_member", "expected [key, weight]")

@@ -111,8 +111,10 @@ def make_entry(
     deps: Sequence[bytes],
     ops: Sequence[Op],
 ) -> Entry:
-    """Build and sign an entry; `deps` are sorted here."""
-    deps_bytes = encode(list[Value](sorted(set(deps))))
+    """Build and sign an entry; `deps` are sorted here. Raises Invalid: no_ops, bad_deps, entry_too_large."""
+    sorted_deps = sorted(set(deps))
+    _check_counts(len(sorted_deps), len(ops))
+    deps_bytes = encode(list[Value](sorted_deps))
     ops_bytes = encode([OPS.dump(op) for op in ops])
     header = Header(
         network, keys.public, incarnation, epoch, seq, prev, digest(deps_bytes), digest(ops_bytes)
@@ -120,12 +122,12 @@ def make_entry(
     payload = HEADER.encode(header)
     signature = keys.sign(preimage(ENTRY_DOMAIN, network, payload))
     data = _WIRE.encode(_Wire(payload, deps_bytes, ops_bytes, signature))
-    if len(ops) > OPS_MAX or len(data) > ENTRY_MAX_BYTES:
-        raise Invalid("entry_too_large", f"{len(ops)} ops, {len(data)} bytes")
+    if len(data) > ENTRY_MAX_BYTES:
+        raise Invalid("entry_too_large", f"{len(data)} bytes")
     return Entry(
         header_id(network, payload),
         header,
-        tuple(sorted(set(deps))),
+        tuple(sorted_deps),
         tuple(ops),
         SignedHeader(payload, signature),
         data,
@@ -167,10 +169,18 @@ def load_header(signed: SignedHeader, network: bytes) -> Header:
     return header
 
 
+def _check_counts(deps: int, ops: int) -> None:
+    if deps > DEPS_MAX:
+        raise Invalid("bad_deps", f"expected at most {DEPS_MAX} ids")
+    if not 1 <= ops <= OPS_MAX:
+        raise Invalid("no_ops", f"expected 1 to {OPS_MAX} ops")
+
+
 def _load_deps(data: bytes) -> tuple[bytes, ...]:
     value = decode(data)
-    if type(value) is not list or len(value) > DEPS_MAX:
-        raise Invalid("bad_deps", f"expected a list of at most {DEPS_MAX} ids")
+    if type(value) is not list:
+        raise Invalid("bad_deps", "expected a list of ids")
+    _check_counts(len(value), 1)
     deps = [item for item in value if type(item) is bytes and len(item) == 32]  # noqa: PLR2004 - SHA-256
     if len(deps) != len(value) or deps != sorted(set(deps)):
         raise Invalid("bad_deps", "expected distinct ids in order")
@@ -179,6 +189,7 @@ def _load_deps(data: bytes) -> tuple[bytes, ...]:
 
 def _load_ops(data: bytes) -> tuple[Op, ...]:
     value = decode(data)
-    if type(value) is not list or not 1 <= len(value) <= OPS_MAX:
-        raise Invalid("no_ops", f"expected 1 to {OPS_MAX} ops")
+    if type(value) is not list:
+        raise Invalid("no_ops", "expected a list of ops")
+    _check_counts(0, len(value))
     return tuple(map(OPS.load, value))

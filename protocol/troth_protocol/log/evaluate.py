@@ -28,7 +28,19 @@ from troth_protocol.log.ops import (
     Unbond,
     Unlock,
 )
-from troth_protocol.log.rows import Account, Attestation, Claim, Commit, Entrant, Lock, Promise, Question, Row
+from troth_protocol.log.rows import (
+    ROLES,
+    UNBONDING_MAX,
+    Account,
+    Attestation,
+    Claim,
+    Commit,
+    Entrant,
+    Lock,
+    Promise,
+    Question,
+    Row,
+)
 from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id, lock_id
 from troth_protocol.log.state import State
 from troth_protocol.wire.crypto import digest, is_valid_key
@@ -184,6 +196,9 @@ def _unbond(at: Evaluation, op: Unbond, _: int) -> None:
     leaving = at.view.unbonded.get(op.role, 0) + sum(a for r, a in at.delta.unbonded if r == op.role)
     if op.amount < 1 or leaving + op.amount > at.view.account.bond(op.role):
         raise Invalid("insufficient_bond", f"{at.view.account.bond(op.role) - leaving} left as {op.role}")
+    # A close adds one amount a role, and a row that is too long could never be read back.
+    if len(at.view.account.unbonding) + len(ROLES) > UNBONDING_MAX:
+        raise Invalid("too_many", f"{len(at.view.account.unbonding)} amounts are unbonding")
     at.delta.unbonded.append((op.role, op.amount))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from troth_protocol.log.rows import ROLE
+from troth_protocol.log.rows import PREIMAGE_MAX_BYTES, ROLE
 from troth_protocol.wire.schema import AMOUNT, EPOCH, HASH, ID, KEY, SALT, SEQ, SIGNATURE, Kind, Record, Variant
 from troth_protocol.wire.schema import blob as bin_upto
 from troth_protocol.wire.schema import uint
@@ -139,7 +139,7 @@ _TABLE: Mapping[type[Op], tuple[str, dict[str, Kind]]] = {
     Unbond: ("unbond", {"amount": AMOUNT, "role": ROLE}),
     Resume: ("resume", {"seq": SEQ, "head": ID}),
     LockOp: ("lock", {"to": KEY, "amount": AMOUNT, "hash": HASH, "until": EPOCH}),
-    Unlock: ("unlock", {"lock": ID, "preimage": bin_upto(64)}),
+    Unlock: ("unlock", {"lock": ID, "preimage": bin_upto(PREIMAGE_MAX_BYTES)}),
     CommitOp: ("commit", {"question": ID, "digest": HASH, "wager": AMOUNT}),
     Reveal: ("reveal", {"commit": ID, "salt": SALT, "contribution": bin_upto(CONTRIBUTION_MAX_BYTES)}),
     Agree: (

@@ -30,6 +30,8 @@ ROLE = choice(*ROLES)
 NO_HEAD = bytes(32)
 PPM_LIST = many(uint(PPM), 64, 2)
 CITATIONS_MAX = 16
+PREIMAGE_MAX_BYTES = 64
+UNBONDING_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,7 @@ TABLES: Mapping[str, Record[Row]] = {
             "witness": AMOUNT,
             "attester": AMOUNT,
             "agent": AMOUNT,
-            "unbonding": many(row(ROLE, AMOUNT, EPOCH), 1000),
+            "unbonding": many(row(ROLE, AMOUNT, EPOCH), UNBONDING_MAX),
             "frozen": FLAG,
             "offences": uint(),
         },
@@ -264,7 +266,7 @@ TABLES: Mapping[str, Record[Row]] = {
         "attestation", Attestation, {"round": uint(), "digest": HASH, "outcome": optional(uint(63))}
     ),
     "attendance": Record("attendance", Attendance, {"missed": uint(), "left_out": FLAG}),
-    "claims": Record("claim", Claim, {"preimage": blob(64), "epoch": EPOCH}),
+    "claims": Record("claim", Claim, {"preimage": blob(PREIMAGE_MAX_BYTES), "epoch": EPOCH}),
     "commits": Record(
         "commit",
         Commit,

@@ -61,7 +61,8 @@ class Witness:
             self.out.send(peer, VoteFor(entry.id, VOTE.encode(self.votes[entry.id])))
 
     def _fork(self, peer: bytes, entry: Entry, locked: Entry) -> None:
-        self.forks.setdefault(entry.header.author, (locked.signed, entry.signed))
+        if locked.header.incarnation == entry.header.incarnation:  # else it is refused, but proves nothing
+            self.forks.setdefault(entry.header.author, (locked.signed, entry.signed))
         self.out.send(peer, Refuse(entry.id, "conflict", "another entry stands at this place", (), locked.data))
 
     def _vote(self, peer: bytes, entry: Entry) -> None:

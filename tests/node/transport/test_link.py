@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from troth_node.testing.pipe import LEFT, memory_pipes
+from troth_node.testing.pipe import LEFT, MemoryPipe, memory_pipes
 from troth_node.transport.events import Goodbye, PeerStats
 from troth_node.transport.link import Link, refuse
 from troth_node.transport.settings import Settings
@@ -179,6 +179,22 @@ async def test_nothing_is_delivered_after_our_goodbye(alone, autojump_clock):
     other.say(frame(b"ignored"))
     await end.ended.wait()
     assert end.got == []
+
+
+async def test_a_write_that_cannot_be_cancelled_does_not_outlive_the_link(nursery, autojump_clock):
+    class Shielded(MemoryPipe):
+        async def write(self, data):
+            with trio.CancelScope(shield=True):
+                await super().write(data)
+
+    pipe = Shielded(LEFT, is_dialled=True)
+    pipe.other = MemoryPipe(LEFT, is_dialled=False)
+    pipe.other.is_frozen = True
+    end = End(pipe)
+    end.link.send(b"into the void")
+    with trio.move_on_after(1):
+        await end.run()
+    assert pipe.is_ended
 
 
 @pytest.mark.parametrize(

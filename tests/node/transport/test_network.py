@@ -135,6 +135,19 @@ async def test_a_peer_that_is_not_there_yet_is_linked_when_it_comes(networks, ev
     await networks.until(alice, LinkUp(bob.public))
 
 
+async def test_host_names_are_looked_up(networks):
+    alice, bob = await networks.start("alice"), await networks.start("bob")
+    alice.connect(bob.public, bob.addresses[0].replace("ip4/127.0.0.1", "dns4/localhost"))
+    await networks.until(alice, LinkUp(bob.public))
+
+
+async def test_ip6_works_where_there_is_any(networks):
+    listen = "/ip6/::1/tcp/0" if Path("/proc/net/if_inet6").exists() else "/ip4/127.0.0.1/tcp/0"
+    alice = await networks.start("alice", listen)
+    bob = await networks.start("bob", listen)
+    await link(networks, alice, bob)
+
+
 async def test_another_key_at_the_address_is_refused_with_the_reason(networks, eventually):
     alice, bob = await networks.start("alice"), await networks.start("bob")
     alice.connect(b"?" * 32, bob.addresses[0])

@@ -287,6 +287,18 @@ async def test_who_floods_and_does_not_read_the_answers_is_cut_off(accepting):
     await session.event_closed.wait()
 
 
+async def test_a_write_that_hangs_does_not_outlive_the_session(nursery):
+    pipe, other = memory_pipes()
+    session = Session(Socket(pipe), None)
+    other.is_frozen = True
+    with trio.CancelScope() as scope:
+        nursery.start_soon(_cancel_later, scope, 20)
+        say(other, PING, SYN, 0, 1)
+        await session.start()
+    assert scope.cancelled_caught
+    assert session.is_closed
+
+
 def _frames():
     header = st.tuples(st.sampled_from([DATA, WINDOW, PING]), st.integers(0, 15), st.integers(0, 6))
     return st.lists(st.tuples(header, st.binary(max_size=40)), max_size=12)

@@ -192,6 +192,18 @@ def test_a_request_is_remembered_as_long_as_it_could_begin_again(pair, desks):
     assert refused(selling.receive, buyer.public, request) == "expired"
 
 
+def test_an_agreement_waits_for_its_delivery(pair, desks):
+    buying, selling = desks
+    mine, request = buying.ask(pair.make_request(deliver=40))
+    theirs, _ = selling.receive(mine.request.buyer, request)
+    buying.receive(mine.peer, theirs.offer(pair.make_terms(deliver=40)))
+    selling.receive(theirs.peer, mine.accept())
+    buying.receive(mine.peer, theirs.accept())
+    assert (buying.advance(40), selling.advance(40)) == ([], [])
+    assert (list(buying), list(selling)) == ([mine], [theirs])
+    assert selling.advance(41) == [(theirs, Ended("undelivered"))]
+
+
 def test_what_to_send_again_to_one_peer(pair, desks):
     buying, _ = desks
     assert buying.unanswered(pair.seller_keys.public) == []
