@@ -87,7 +87,7 @@ class Books:
 
 
 class Economy:
-    """The play: `run` it, then read `books`, `levels` (amounts paid by distance from a forecast) and `contribution`."""
+    """The play: `run` it, then read `books`, `levels` (amounts by distance from a forecast) and `contribution`."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -109,7 +109,7 @@ class Economy:
         self._open: list[Open] = []
 
     def run(self) -> None:
-        """Play all epochs: questions open and are answered at the beginning of one, and settle at the end of another."""
+        """Play all epochs: questions open and are answered as one begins, and settle as another ends."""
         for epoch in range(1, self.plan.epochs + 1):
             for topic in self.plan.genesis.topics:
                 self._open += [self.ask(topic, index, epoch) for index in topic.indices(epoch)]
@@ -314,7 +314,7 @@ def table(economy: Economy) -> str:
             *(_seller(name, economy.books[name], contribution) for name in _best_first(contribution)),
             "",
             f"rank correlation of what sellers received and contributed: {rank_correlation(income, contribution):.3f}",
-            f"paid by distance from a forecast: {levels}",
+            f"paid, by the longest way from a forecast: {levels}",
         ]
     )
 

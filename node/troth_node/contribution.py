@@ -1,9 +1,9 @@
 """Measured contribution: what each seller was worth to the forecasts, by the agents' own reports.
 
 A forecaster reports `credit_nats`: for each source (document@seller) the Shapley values of the log score over what the
-forecaster bought, summed over questions. What an intermediary is credited with is due in part to those it bought
-from, and its own split says how much: of each nat it passes on to a source what it does of each token, half of the weight that
-it cites the source with on average (`cited_ppm`; a payload signal's G is 0, so half of a cited weight is paid).
+forecaster bought, summed over questions. What an intermediary is credited with is due in part to those it bought from,
+and its own split says how much: of each nat it passes on to a source what it does of each token, half of the weight
+that it cites the source with on average (`cited_ppm`; a payload signal's G is 0, so half of a cited weight is paid).
 Contribution of k = what forecasters credit k with + what reaches k through intermediaries, in nats.
 """
 

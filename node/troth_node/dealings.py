@@ -33,8 +33,8 @@ from troth_protocol.market.transcript import AGREED, BUYER, DELIVERED, SELLER
 from troth_protocol.wire.codec import decode
 from troth_protocol.wire.messages import Trade
 
-#: An answer is worth waiting for so many epochs after the question opened; agreeing and delivering need the rest.
-ANSWER_EPOCHS: Final = 1
+#: An answer is worth waiting for so many epochs after the question opened; sealing and delivering need the rest.
+ANSWER_EPOCHS: Final = 2
 #: Whoever sells on what it buys wants it this many epochs before the commit phase ends.
 RESELLER_SLACK_EPOCHS: Final = 1
 

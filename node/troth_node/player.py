@@ -60,6 +60,8 @@ class Player:
         self.dealings = Dealings(runtime, agent, self.duties, self.call)
         self.plays: dict[bytes, Play] = {}
         self._jobs: deque[Job] = deque()
+        self._is_working = False
+        self.core.is_busy = self.is_busy
         self._more = trio.Event()
 
     async def call(self, method: Callable[..., T], *arguments: object) -> T:
@@ -95,10 +97,16 @@ class Player:
         """Until cancelled: one job after the other."""
         while True:
             while self._jobs:
+                self._is_working = True
                 await self._guarded(self._jobs.popleft())
                 self.runtime.kick()
+            self._is_working = False
             self._more = trio.Event()
             await self._more.wait()
+
+    def is_busy(self) -> bool:
+        """Is there work of this epoch that is not done?"""
+        return self._is_working or bool(self._jobs) or not self.core.author.is_idle()
 
     async def _guarded(self, job: Job) -> None:
         """An agent's mistake costs it this job; the node goes on."""

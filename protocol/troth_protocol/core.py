@@ -60,6 +60,8 @@ from troth_protocol.wire.messages import (
 
 TICK_MS: Final = 250
 EARLY_MAX: Final = 4096
+#: How often a witness may put off its freeze by a quarter of an epoch while its own agent is at work.
+HOLDS_MAX: Final = 12
 #: Tables that hold what the core asks to persist; the shell creates them.
 TABLES: Final = (
     "chain",
@@ -152,6 +154,8 @@ class Core:
         self._heads: dict[int, bool] = {}
         self._early: list[tuple[bytes, Message]] = []
         self._ticks = 0
+        self._holds = 0
+        self.is_busy: Callable[[], bool] | None = None
         self._handlers = cast("Mapping[type[Message], Callable[[bytes, Message], None]]", self._table())
 
     def _table(self) -> Mapping[type[Message], object]:
@@ -244,7 +248,7 @@ class Core:
         if self.closer is None or int(epoch) != self.epoch:
             return
         if kind == "pace":
-            self.closer.freeze()
+            self._pace(self.closer)
         elif kind == "grace":
             self.closer.report()
         elif kind == "propose":
@@ -252,6 +256,14 @@ class Core:
         else:
             self.closer.on_slot_timer(int(slot))
         self._check_sealed()
+
+    def _pace(self, closer: Closer) -> None:
+        """Pacing is each witness's own affair: one whose agent is behind may hold the epoch open a little longer."""
+        self._holds += 1
+        if self.is_busy is not None and self.is_busy() and self._holds <= HOLDS_MAX:
+            self.out.timer(f"pace:{self.epoch}", self.genesis.pacing.epoch_ms // 4)
+        else:
+            closer.freeze()
 
     def submit(self, ops: tuple[Op, ...], deps: tuple[bytes, ...] = ()) -> int:
         """Queue ops for this node's own log; later notices name them by the number returned."""
@@ -324,6 +336,7 @@ class Core:
     def _open(self, closed: Closed | None) -> None:
         """An epoch is open: take up the roles that its witness set gives."""
         self.witness = self.closer = None
+        self._holds = 0
         may_sign = self.is_cleared and self.epoch >= self.silent_until
         if may_sign and self.is_witness():
             self.witness = Witness(self.keys, self.chain.book, self.out)

@@ -11,7 +11,6 @@ pytestmark = pytest.mark.slow
 def economy(economy_module, plan):
     played = economy_module.Economy(plan)
     played.run()
-    print(economy_module.table(played))
     return played
 
 

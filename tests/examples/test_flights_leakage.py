@@ -22,7 +22,7 @@ DATA_AGENTS = (
 
 
 def spoilt(tables, hour, later):
-    """The values of the table with everything changed that is measured `later` hours, or more, after it may be known."""
+    """The table's values, all changed that become known `later` hours or more after the question is asked."""
     values = tables.read_values()
     for column, lead in tables.LEAD_HOURS.items():
         begin = hour - lead + later

@@ -11,9 +11,9 @@ CREDITS = st.lists(st.dictionaries(st.sampled_from("abcd"), NATS), max_size=30)
 
 
 @given(CREDITS)
-def test_shares_are_positive_and_add_up_to_one(credits):
+def test_shares_are_positive_and_add_up_to_one(rounds):
     weights = MultiplicativeWeights(rate=1.0)
-    for credit in credits:
+    for credit in rounds:
         weights.learn(credit)
     shares = weights.shares(["a", "b", "new"])
     assert min(shares) > 0

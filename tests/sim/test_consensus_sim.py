@@ -54,7 +54,7 @@ SEEDS = 200
 TICK_MS = 2_000
 HEAL_MS = 30_000
 LIMIT_MS = HEAL_MS + 400_000
-BAD_NETWORK = Link(10, 600, drop_ppm=250_000, duplicate_ppm=100_000)
+BAD_NETWORK = Link(10, 1_500, drop_ppm=350_000, duplicate_ppm=100_000)
 GOOD_NETWORK = Link(5, 100)
 SHAPES = {"four": (1, 1, 1, 1), "seven": (30, 25, 20, 15, 15, 10, 5), "many": (1,) * 7}
 
@@ -132,7 +132,13 @@ class Liar:
     def __init__(self, world, node):
         self.world, self.node = world, node
         self.candidates = []
+        self.slot = 0
         world.net.attach(node, self.hear)
+        world.net.at(0, self.speak)
+
+    def speak(self):
+        self.world.net.at(self.world.net.rng.randrange(1, 800), self.speak)
+        self.lie(max(0, self.slot - self.world.net.rng.randrange(-1, 3)))
 
     def hear(self, source, payload):
         message = MESSAGES.load(self.world.unpack(payload))
@@ -144,8 +150,7 @@ class Liar:
                 self.candidates.append(candidate)
         elif isinstance(message, VoteMsg | SlotCertificate):
             slot = decode(message.payload)["slot"]
-        if self.world.net.rng.random() < 0.3:
-            self.lie(slot + self.world.net.rng.randrange(2))
+        self.slot = max(self.slot, slot)
 
     def lie(self, slot):
         rng, world = self.world.net.rng, self.world
@@ -219,7 +224,7 @@ class World:
     def misbehave(self):
         """Until the network heals: partitions, crashes, and twins that change friends."""
         rng = self.net.rng
-        for time_ms in range(0, HEAL_MS, 3_000):
+        for time_ms in range(0, HEAL_MS, 2_000):
             self.net.at(time_ms, self.cut)
             self.net.at(time_ms, self.befriend)
         for node in self.honest:
@@ -232,7 +237,7 @@ class World:
 
     def cut(self):
         rng = self.net.rng
-        if rng.random() < 0.6:
+        if rng.random() < 0.8:
             self.net.partition([node for node in self.nodes if rng.random() < 0.5])
         else:
             self.net.heal()

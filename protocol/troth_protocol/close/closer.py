@@ -16,7 +16,7 @@ from troth_protocol.close.ballots import Instance
 from troth_protocol.close.chain import Chain
 from troth_protocol.close.consensus import Consensus
 from troth_protocol.close.execute import Closed
-from troth_protocol.close.findings import Findings, load_findings, merge
+from troth_protocol.close.findings import EVIDENCE_MAX, Findings, load_findings, merge
 from troth_protocol.close.gather import Gatherer
 from troth_protocol.close.outputs import (
     Accused,
@@ -28,14 +28,17 @@ from troth_protocol.close.outputs import (
     SendTo,
     Validate,
 )
+from troth_protocol.close.punish import is_due, offence_key
 from troth_protocol.close.report import Report, encode_value, load_report, load_value, sign_report
 from troth_protocol.close.seal import SIGNED_SEAL, SignedSeal, collect, sign_seal, verify_seal_vote
 from troth_protocol.close.serve import Server
 from troth_protocol.effects import Effects
-from troth_protocol.errors import Invalid
-from troth_protocol.evidence import entry_fork
+from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
+from troth_protocol.evidence import entry_fork, verify_evidence, vote_forks
+from troth_protocol.log.entry import Entry
 from troth_protocol.log.keep import epoch_key
 from troth_protocol.log.ops import Unlock
+from troth_protocol.log.vote import Certificate
 from troth_protocol.log.witness import Witness
 from troth_protocol.wire.chunks import Chunks
 from troth_protocol.wire.codec import Value, decode, encode
@@ -55,7 +58,7 @@ class Closer:
         self.witness = witness
         self.server = server
         self.out = out
-        self.gatherer = Gatherer(chain, out)
+        self.gatherer = Gatherer(chain, out, server.shelve)
         self.own: Report | None = None
         self.result: tuple[SignedSeal, Closed, Chunks] | None = None
         self.evidence: dict[bytes, bytes] = {}
@@ -64,8 +67,8 @@ class Closer:
         self._decided: bytes | None = None
         self._closed: Closed | None = None
         self._cut: Chunks | None = None
-        self._draft = b""
-        self._seal_votes: dict[bytes, dict[int, bytes]] = {}
+        self._own_seal: SealVote | None = None
+        self._seal_votes: dict[int, SealVote] = {}
         self._agreement = self._make_agreement()
 
     def _make_agreement(self) -> Consensus:
@@ -119,11 +122,34 @@ class Closer:
             for op in entry.ops:
                 if isinstance(op, Unlock):
                     findings.claims[op.lock] = op.preimage
-        for first, second in self.witness.forks.values():
-            findings.add_evidence(entry_fork(first, second))
-        for data in self.evidence.values():
+        for data in self.leftover():
             findings.add_evidence(data)
         return findings
+
+    def leftover(self) -> list[bytes]:
+        """All evidence gathered: for the report, and for the next one as long as no close has punished it."""
+        for first, second in self.witness.forks.values():
+            self.accuse(entry_fork(first, second))
+        return list(self.evidence.values())
+
+    def accuse(self, data: bytes) -> bool:
+        """Keep evidence, one piece for each offence; False if it proves none that is still to be punished."""
+        try:
+            proof = verify_evidence(data, self.chain.network)
+        except Invalid:
+            return False
+        if len(self.evidence) >= EVIDENCE_MAX or not is_due(
+            self.chain.state, self.chain.genesis.rules, self.chain.epoch, proof
+        ):
+            return False
+        self.evidence.setdefault(offence_key(proof.kind, proof.offender), data)
+        return True
+
+    def compare(self, entry: Entry, certificate: Certificate) -> None:
+        """Hold shown votes against those of the entry stored at that place: whoever signed both is convicted."""
+        for data in vote_forks(self.chain.book, entry, certificate):
+            if not self.accuse(data):
+                return
 
     def _restore_report(self, row: bytes) -> None:
         chain = self.chain
@@ -132,28 +158,30 @@ class Closer:
                 own = load_report(payload, signature, chain.network, chain.epoch, chain.committee)
             case _:
                 raise Invalid("bad_row", "own report")
-        data = chain.archive.find("cuts", own.header.root) or b""
+        chunks = Chunks(chain.archive.find("cuts", own.header.root) or b"")
+        if chunks.root != own.header.root:
+            raise TrothError("what the own report names is not in the store; restore from peers")
         self.witness.is_reported = True
-        self._enter(own, Chunks(data), load_findings(data))
+        self._enter(own, chunks, load_findings(chunks.data))
 
     def _enter(self, own: Report, chunks: Chunks, findings: Findings) -> None:
         self.own = own
         self.server.shelve(chunks)
         self.gatherer.add_own(own, chunks, findings)
-        self._send_report()
+        self._tell(self._report_message(own.id, has_body=True))
         self._do(self._agreement.start())
         self.out.timer(f"propose:{self.chain.epoch}", self.chain.genesis.pacing.grace_ms)
         self._advance()
 
-    def _send_report(self, peer: bytes | None = None) -> None:
-        if self.own is not None:
-            held = self.gatherer.held[self.own.id]
-            body = held.chunks.data if held.chunks is not None and held.chunks.size == 1 else None
-            self._tell(ReportMsg(self.own.payload, self.own.signature, body), peer)
+    def _report_message(self, report: bytes, *, has_body: bool) -> ReportMsg:
+        """A held report; a body of more than one chunk is fetched by whoever lacks it."""
+        held = self.gatherer.held[report]
+        body = held.chunks.data if has_body and held.chunks is not None and held.chunks.size == 1 else None
+        return ReportMsg(held.report.payload, held.report.signature, body)
 
-    def _tell(self, message: Message, peer: bytes | None = None) -> None:
+    def _tell(self, message: Message) -> None:
         for member in self.chain.committee.members:
-            if member.key != self.keys.public and peer in (None, member.key):
+            if member.key != self.keys.public:
                 self.out.send(member.key, message)
 
     def on_report(self, message: ReportMsg) -> None:
@@ -165,10 +193,8 @@ class Closer:
 
     def want_report(self, peer: bytes, message: WantReport) -> None:
         """Somebody misses a report that we hold."""
-        held = self.gatherer.held.get(message.report)
-        if held is not None:
-            body = held.chunks.data if held.chunks is not None and held.chunks.size == 1 else None
-            self.out.send(peer, ReportMsg(held.report.payload, held.report.signature, body))
+        if message.report in self.gatherer.held:
+            self.out.send(peer, self._report_message(message.report, has_body=True))
 
     def gathered(self) -> None:
         """Chunks or entries arrived."""
@@ -237,42 +263,42 @@ class Closer:
 
     def _decide(self, value: bytes) -> None:
         """Execute the agreed cut. A decided value was judged valid by a quorum; what we lack we fetch and try again."""
-        agreed = load_value(value, self.chain.committee)
-        if not self.gatherer.judge(agreed):
-            self._decided = value
-            return
-        self._decided = None
-        cut = merge(self.gatherer.findings(agreed))
+        try:
+            agreed = load_value(value, self.chain.committee)
+            self._decided = None if self.gatherer.judge(agreed) else value
+        except Invalid as error:
+            raise FaultBoundBroken(f"an invalid value was agreed on: {error}") from error
+        if self._decided is None:
+            self._execute(merge(self.gatherer.findings(agreed)))
+
+    def _execute(self, cut: Findings) -> None:
         self._cut = cut.chunks()
         self._closed = self.chain.close(cut, self.chain.logs(cut))
-        self._draft = self.chain.draft(self._closed, self._cut)
+        draft = self.chain.draft(self._closed, self._cut)
         self.server.shelve(self._cut)
-        signature = sign_seal(self.keys, self.chain.network, self._draft)
-        self.out.persist("close", self._key(_SEAL), encode([self._draft, signature]), once=True)
-        self._tell(SealVote(self._draft, signature))
-        self._count_seal(self.keys.public, SealVote(self._draft, signature))
+        signature = sign_seal(self.keys, self.chain.network, draft)
+        self.out.persist("close", self._key(_SEAL), encode([draft, signature]), once=True)
+        self._own_seal = SealVote(draft, signature)
+        self._tell(self._own_seal)
+        self._count_seal(self._own_place(), self._own_seal)
 
     def on_seal_vote(self, peer: bytes, message: SealVote) -> None:
         """A witness's signature over a seal of this epoch; Invalid if it is not its own."""
-        if self.chain.committee.index(peer) is None:
+        member = self.chain.committee.index(peer)
+        if member is None:
             raise Invalid("not_a_member", peer.hex())
         verify_seal_vote(peer, self.chain.network, message.seal, message.signature)
-        self._count_seal(peer, message)
+        self._count_seal(member, message)
 
-    def _count_seal(self, peer: bytes, message: SealVote) -> None:
-        committee = self.chain.committee
-        member = committee.index(peer)
-        if member is None:
+    def _count_seal(self, member: int, message: SealVote) -> None:
+        """One vote of each member is kept, the newest: an honest one never has another."""
+        self._seal_votes[member] = message
+        own = self._own_seal
+        if own is None or self._closed is None or self._cut is None:
             return
-        votes = self._seal_votes.setdefault(message.seal, {})
-        votes[member] = message.signature
-        self._conclude()
-
-    def _conclude(self) -> None:
-        committee = self.chain.committee
-        votes = self._seal_votes.get(self._draft, {})
-        if self._closed is not None and self._cut is not None and committee.weigh(votes) >= committee.quorum:
-            self.result = (collect(self._draft, votes), self._closed, self._cut)
+        votes = {place: vote.signature for place, vote in self._seal_votes.items() if vote.seal == own.seal}
+        if self.chain.committee.weigh(votes) >= self.chain.committee.quorum:
+            self.result = (collect(own.seal, votes), self._closed, self._cut)
 
     def seal_message(self) -> SealMsg | None:
         """The finished seal, for everybody who follows."""
@@ -285,11 +311,10 @@ class Closer:
         """Standstill: say again whatever others may not have heard, and ask again for what is missing."""
         if self.own is None:
             return
-        self._send_report()
+        self._tell(self._report_message(self.own.id, has_body=False))
         self.gatherer.tick()
-        if self._draft:
-            own = self._seal_votes[self._draft][self._own_place()]
-            self._tell(SealVote(self._draft, own))
+        if self._own_seal is not None:
+            self._tell(self._own_seal)
         self._do(self._agreement.resend())
         self._advance()
 

@@ -1,13 +1,16 @@
 """Following: from a seal that somebody shows to the state it names, by fetching its cut and the cut's entries.
 
-Whoever has been away too long for that (the entries are pruned) follows the seals and fetches the newest state.
+Whoever has been away too long for that (the entries are pruned) follows the seals and fetches the newest state. What
+peers claim is only a reason to ask them: every seal is verified, and whoever does not deliver is passed over in turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
+from troth_protocol.close.asks import Asks
 from troth_protocol.close.chain import Chain
 from troth_protocol.close.findings import Findings, load_findings
 from troth_protocol.close.light import Checkpoint
@@ -25,6 +28,7 @@ from troth_protocol.wire.messages import (
     Chunk,
     Entries,
     Gone,
+    Message,
     SealMsg,
     Snapshot,
     WantChunk,
@@ -33,26 +37,54 @@ from troth_protocol.wire.messages import (
     WantSnapshot,
 )
 
-QUEUE_MAX = 128
+#: How far ahead seals are kept, one of each peer: as many as one answer brings.
+QUEUE_EPOCHS: Final = 64
+#: Ticks without progress after which something else is tried.
+PATIENCE_TICKS: Final = 8
+_SEALS = b"seals"
 
 
 @dataclass(slots=True)
 class _Target:
+    """The open epoch's verified seal; `missing` are heads whose entries are not here, `gone` is who lacks something."""
+
     signed: SignedSeal
     seal: Seal
     assembly: Assembly
     cut: Findings | None = None
     data: bytes = b""
+    missing: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    gone: set[bytes] = field(default_factory=set)
+    idle_ticks: int = 0
+
+
+@dataclass(slots=True)
+class _Step:
+    """A seal on the way of a jump, with the witness set that it names."""
+
+    at: Checkpoint
+    seal: Seal
+    signed: SignedSeal
+
+
+@dataclass(slots=True)
+class _Offer:
+    """A snapshot being fetched: of which seal's state, and who offered it."""
+
+    step: _Step
+    peer: bytes
+    assembly: Assembly
+    idle_ticks: int = 0
 
 
 @dataclass(slots=True)
 class _Jump:
-    """A jump to a snapshot: the seals followed so far, and the snapshot being fetched."""
+    """A jump to a snapshot: how far the seals are followed, what is being fetched, and whose offers were no good."""
 
     at: Checkpoint
-    signed: SignedSeal | None = None
-    committee: bytes = b""
-    assembly: Assembly | None = None
+    newest: _Step | None = None
+    offer: _Offer | None = None
+    refused: set[bytes] = field(default_factory=set)
 
 
 def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]]) -> None:
@@ -66,6 +98,8 @@ def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]]) -> 
 
 
 def _try_keep(chain: Chain, out: Effects, entry: Entry, certificate: Certificate) -> bool:
+    if entry.id not in chain.book.stored and chain.book.missing(entry):
+        return False
     try:
         keep(chain.book, out, entry, certificate)
     except Missing:
@@ -82,47 +116,54 @@ class Follower:
         self._on_sealed = on_sealed
         self._target: _Target | None = None
         self._jump: _Jump | None = None
-        self._queue: dict[int, SealMsg] = {}
+        self._queue: dict[int, dict[bytes, SealMsg]] = {}
         self._sources: dict[bytes, int] = {}
-        self._asked: set[tuple[bytes | str, int]] = set()
-        self._turn = 0
+        self._asks = Asks()
 
     def is_behind(self) -> bool:
-        """Somebody has shown a seal that is not followed yet."""
-        return self._target is not None or any(epoch >= self.chain.epoch for epoch in self._sources.values())
+        """Is there a seal to follow: a verified one, or so say witnesses of a third of the weight?"""
+        if self._target is not None or self._jump is not None:
+            return True
+        committee = self.chain.committee
+        places = [committee.index(peer) for peer in self._ahead()]
+        return committee.weigh(place for place in places if place is not None) >= committee.third
 
     def heard(self, peer: bytes, epoch: int) -> None:
         """A peer says which epoch it has sealed last."""
-        if epoch > self._sources.get(peer, 0):
-            self._sources[peer] = epoch
-        if epoch >= self.chain.epoch and self._target is None:
-            self._ask(peer, ("seals", self.chain.epoch), WantSeals(self.chain.epoch))
+        if epoch < self.chain.epoch:
+            return
+        self._sources[peer] = max(epoch, self._sources.get(peer, 0))
+        if self._target is None and self._jump is None and self._asks.open(_SEALS, self.chain.epoch):
+            self.out.send(peer, WantSeals(self.chain.epoch))
 
     def lost(self, peer: bytes) -> None:
         """A link went down; ask others from now on."""
         self._sources.pop(peer, None)
+        for messages in self._queue.values():
+            messages.pop(peer, None)
 
     def seal(self, peer: bytes, message: SealMsg) -> None:
         """Somebody shows a seal; Invalid if it is not one of this chain."""
         epoch = SEAL.decode(SIGNED_SEAL.decode(message.seal).payload).epoch
         if epoch < self.chain.epoch:
             return
-        self._sources[peer] = max(epoch, self._sources.get(peer, 0))
-        if self._jump is not None:
+        if self._jump is not None and self._jump.offer is None:
+            self._sources[peer] = max(epoch, self._sources.get(peer, 0))
             self._jump_along(peer, self._jump, message, epoch)
-        elif epoch == self.chain.epoch and self._target is None:
-            self._aim(message)
+        elif epoch == self.chain.epoch and self._target is None and self._jump is None:
+            self._target = self._aim(message)
+            self._sources[peer] = max(epoch, self._sources.get(peer, 0))
             self._work()
         else:
-            if len(self._queue) < QUEUE_MAX:
-                self._queue[epoch] = message
+            if self.chain.epoch < epoch <= self.chain.epoch + QUEUE_EPOCHS:
+                self._queue.setdefault(epoch, {})[peer] = message
             self.heard(peer, epoch)
 
-    def _aim(self, message: SealMsg) -> None:
+    def _aim(self, message: SealMsg) -> _Target:
         signed = SIGNED_SEAL.decode(message.seal)
         chain = self.chain
         seal = verify_seal(signed, chain.network, chain.prev, chain.epoch, chain.committee)
-        self._target = _Target(signed, seal, Assembly(seal.cut, seal.cut_size))
+        return _Target(signed, seal, Assembly(seal.cut, seal.cut_size))
 
     def _work(self) -> None:
         """Take the next step towards the target: ask for chunks, then for entries, then execute."""
@@ -131,23 +172,27 @@ class Follower:
             if target.cut is None:
                 self._want_chunk(target.assembly)
                 return
-            if not self._want_entries(target.cut):
+            if not self._has_entries(target):
                 return
             self._finish(target, target.cut)
 
     def _want_chunk(self, assembly: Assembly) -> None:
         index = assembly.wanted()
-        if index is not None:
-            self._ask(None, (assembly.root, index), WantChunk(assembly.root, index))
+        if index is not None and self._asks.open(assembly.root, index):
+            self._send(WantChunk(assembly.root, index))
 
-    def _want_entries(self, cut: Findings) -> bool:
-        book, is_whole = self.chain.book, True
-        for author, (last, _) in sorted(cut.heads.items()):
+    def _has_entries(self, target: _Target) -> bool:
+        book = self.chain.book
+        for author, (last, _) in list(target.missing.items()):
             first = book.head(author)[0] + 1
-            if first <= last:
-                is_whole = False
-                self._ask(None, (author, first), WantLog(author, book.epoch, first, last))
-        return is_whole
+            if last < first:
+                del target.missing[author]
+                self._asks.close(author)
+            elif self._asks.open(author, first):
+                self._send(WantLog(author, book.epoch, first, last))
+            elif self._asks.is_full():
+                break
+        return not target.missing
 
     def _finish(self, target: _Target, cut: Findings) -> None:
         closed = self.chain.close(cut, self.chain.logs(cut))
@@ -156,20 +201,28 @@ class Follower:
         self._on_sealed()
 
     def sealed(self) -> None:
-        """The chain advanced (here or by this node's own close): go on with the next queued seal."""
-        self._target = None
-        self._asked.clear()
+        """The chain advanced (here or by this node's own close): go on with the next seal that holds."""
+        self._target = self._jump = None
+        self._asks = Asks()
         self._queue = {epoch: m for epoch, m in self._queue.items() if epoch >= self.chain.epoch}
-        message = self._queue.pop(self.chain.epoch, None)
-        if message is not None:
-            self._aim(message)
-            self._work()
+        self._sources = {peer: epoch for peer, epoch in self._sources.items() if epoch >= self.chain.epoch}
+        for message in self._queue.pop(self.chain.epoch, {}).values():
+            self._target = self._target or self._try_aim(message)
+        if self._target is None:
+            self._want_seals()
+        self._work()
+
+    def _try_aim(self, message: SealMsg) -> _Target | None:
+        try:
+            return self._aim(message)
+        except Invalid:
+            return None
 
     def chunk(self, _: bytes, message: Chunk) -> None:
         """A chunk arrived, of the cut or of a snapshot."""
-        if self._jump is not None and self._jump.assembly is not None:
-            if message.root == self._jump.assembly.root:
-                self._jump_chunk(self._jump, self._jump.assembly, message)
+        jump = self._jump
+        if jump is not None and jump.offer is not None and message.root == jump.offer.assembly.root:
+            self._take_part(jump, jump.offer, message)
             return
         target = self._target
         if target is None or message.root != target.assembly.root or target.cut is not None:
@@ -177,82 +230,153 @@ class Follower:
         if target.assembly.add(message.index, message.data, message.branch):
             target.data = target.assembly.data()
             target.cut = load_findings(target.data)
-        self._work()
+            target.missing = dict(target.cut.heads)
+        self._progressed(target)
 
     def entries(self, _: bytes, message: Entries) -> None:
         """Entries arrived."""
-        if message.epoch == self.chain.epoch:
+        target = self._target
+        if target is not None and message.epoch == self.chain.epoch:
+            before = len(self.chain.book.stored)
             absorb(self.chain, self.out, message.items)
-            self._asked.clear()
-            self._work()
+            if len(self.chain.book.stored) > before:
+                self._progressed(target)
+            else:
+                self._work()
+
+    def _progressed(self, target: _Target) -> None:
+        target.gone.clear()
+        target.idle_ticks = 0
+        self._work()
 
     def gone(self, peer: bytes, message: Gone) -> None:
-        """A peer does not hold what was asked for: pruned entries mean jumping to a snapshot."""
-        if message.what in ("entries", "chunk", "seals") and self._target is not None and self._is_far():
-            self._target = None
-            self._jump = _Jump(Checkpoint(self.chain.network, self.chain.epoch - 1, self.chain.prev, self.chain.committee))
-            self.out.send(peer, WantSeals(self.chain.epoch))
+        """A peer lacks what was asked for. Once all who are ahead do, and far ahead, the entries are pruned: jump."""
+        target, jump = self._target, self._jump
+        if target is not None and message.what in ("entries", "chunk"):
+            target.gone.add(peer)
+            if target.gone.issuperset(self._ahead()) and self._is_far():
+                self._start_jump()
+        elif jump is not None and jump.offer is not None and jump.offer.peer == peer:
+            jump.offer = None
 
     def _is_far(self) -> bool:
         newest = max(self._sources.values(), default=0)
         return newest - self.chain.epoch >= self.chain.genesis.rules.evidence_epochs
+
+    # A jump: seals only, then the newest state
+
+    def _start_jump(self) -> None:
+        chain = self.chain
+        self._target = None
+        self._jump = _Jump(Checkpoint(chain.network, chain.epoch - 1, chain.prev, chain.committee))
+        self._push(self._jump)
+
+    def _push(self, jump: _Jump) -> None:
+        """Ask for the next step: the snapshot's next chunk, or further seals and who has the newest one's state."""
+        if jump.offer is not None:
+            index = jump.offer.assembly.wanted()
+            if index is not None and self._asks.open(jump.offer.assembly.root, index):
+                self.out.send(jump.offer.peer, WantChunk(jump.offer.assembly.root, index))
+            return
+        peer = self._source(jump.refused)
+        if peer is not None:
+            self.out.send(peer, WantSeals(jump.at.epoch + 1))
+            self.out.send(peer, WantSnapshot(jump.at.epoch))
 
     def _jump_along(self, peer: bytes, jump: _Jump, message: SealMsg, epoch: int) -> None:
         if epoch != jump.at.epoch + 1:
             return
         signed = SIGNED_SEAL.decode(message.seal)
         jump.at = jump.at.advance(signed, message.committee)
-        jump.signed, jump.committee = signed, message.committee
-        if epoch < self._sources.get(peer, 0):
-            if (epoch - self.chain.epoch + 1) % 64 == 0:
-                self.out.send(peer, WantSeals(epoch + 1))
-        else:
+        if jump.at.seal is not None:
+            jump.newest = _Step(jump.at, jump.at.seal, signed)
+        if epoch == self._sources.get(peer, 0):
             self.out.send(peer, WantSnapshot(epoch))
+        elif (epoch - self.chain.epoch + 1) % QUEUE_EPOCHS == 0:
+            self.out.send(peer, WantSeals(epoch + 1))
 
     def snapshot(self, peer: bytes, message: Snapshot) -> None:
         """A peer offers a snapshot: take it if it is of the newest seal followed."""
         jump = self._jump
-        if jump is None:
+        if jump is None or jump.offer is not None or peer in jump.refused:
             return
-        if message.epoch != jump.at.epoch:
+        if jump.newest is not None and message.epoch == jump.newest.seal.epoch:
+            jump.offer = _Offer(jump.newest, peer, Assembly(message.root, message.size))
+            self._push(jump)
+        else:
             self._sources[peer] = max(message.epoch, self._sources.get(peer, 0))
-            self.out.send(peer, WantSeals(jump.at.epoch + 1))
-            return
-        jump.assembly = Assembly(message.root, message.size)
-        self.out.send(peer, WantChunk(message.root, 0))
 
-    def _jump_chunk(self, jump: _Jump, assembly: Assembly, message: Chunk) -> None:
-        if not assembly.add(message.index, message.data, message.branch):
-            self._want_chunk(assembly)
-            return
-        if jump.signed is None or jump.at.seal is None:
-            raise Invalid("bad_snapshot", "no seal followed yet")
-        self._jump = None
-        committee = load_committee(jump.committee)
-        self.chain.adopt(jump.at.seal, jump.signed, committee, decode_state(assembly.data()))
+    def _take_part(self, jump: _Jump, offer: _Offer, message: Chunk) -> None:
+        is_whole = offer.assembly.add(message.index, message.data, message.branch)
+        offer.idle_ticks = 0
+        if is_whole:
+            self._land(jump, offer)
+        else:
+            self._push(jump)
+
+    def _land(self, jump: _Jump, offer: _Offer) -> None:
+        """The snapshot is whole: take it if its state is the sealed one, else no other of that peer for a while."""
+        step = offer.step
+        try:
+            self.chain.adopt(step.seal, step.signed, step.at.committee, decode_state(offer.assembly.data()))
+        except Invalid:
+            self._refuse(jump, offer)
+            raise
         self.sealed()
         self._on_sealed()
 
+    def _refuse(self, jump: _Jump, offer: _Offer) -> None:
+        jump.offer = None
+        jump.refused.add(offer.peer)
+
+    # Time
+
     def tick(self) -> None:
         """Ask again, and ask somebody else."""
-        self._asked.clear()
-        self._turn += 1
-        if self._target is not None:
-            self._work()
+        self._asks.tick()
+        if self._jump is not None:
+            self._tick_jump(self._jump)
+        elif self._target is not None:
+            self._tick_target(self._target)
         else:
-            for peer, epoch in sorted(self._sources.items()):
-                if epoch >= self.chain.epoch:
-                    self.heard(peer, epoch)
-                    break
+            self._want_seals()
 
-    def _ask(self, peer: bytes | None, key: tuple[bytes | str, int], message: WantChunk | WantLog | WantSeals) -> None:
-        if key in self._asked:
+    def _tick_target(self, target: _Target) -> None:
+        """Whoever says nothing must not keep us from a jump for ever, nor whoever lacks something from asking again."""
+        target.idle_ticks += 1
+        if target.gone and target.idle_ticks > PATIENCE_TICKS and self._is_far():
+            self._start_jump()
             return
-        chosen = peer or self._source()
-        if chosen is not None:
-            self._asked.add(key)
-            self.out.send(chosen, message)
+        if target.gone.issuperset(self._ahead()):
+            target.gone.clear()
+        self._work()
 
-    def _source(self) -> bytes | None:
-        able = sorted(peer for peer, epoch in self._sources.items() if epoch >= self.chain.epoch)
-        return able[self._turn % len(able)] if able else None
+    def _tick_jump(self, jump: _Jump) -> None:
+        if jump.offer is not None:
+            jump.offer.idle_ticks += 1
+            if jump.offer.idle_ticks > PATIENCE_TICKS:
+                self._refuse(jump, jump.offer)
+        if jump.refused.issuperset(self._ahead()):
+            jump.refused.clear()
+        self._push(jump)
+
+    def _want_seals(self) -> None:
+        peer = self._source()
+        if peer is not None and self._asks.open(_SEALS, self.chain.epoch):
+            self.out.send(peer, WantSeals(self.chain.epoch))
+
+    def _send(self, message: Message) -> None:
+        peer = self._source(self._target.gone if self._target is not None else ())
+        if peer is not None:
+            self.out.send(peer, message)
+
+    def _ahead(self) -> list[bytes]:
+        return sorted(peer for peer, epoch in self._sources.items() if epoch >= self.chain.epoch)
+
+    def _source(self, but: Collection[bytes] = ()) -> bytes | None:
+        """Whose turn it is among those who say they are ahead; witnesses every other time, for anybody can say so."""
+        able = [peer for peer in self._ahead() if peer not in but]
+        members = [peer for peer in able if self.chain.committee.index(peer) is not None]
+        turn = self._asks.turn
+        chosen = members if members and turn % 2 == 0 else able
+        return chosen[turn // 2 % len(chosen)] if chosen else None

@@ -28,7 +28,9 @@ def punish(
             proof = verify_evidence(evidence, network)
         except Invalid:
             continue
-        if epoch - rules.evidence_epochs <= proof.epoch <= epoch and _is_new(state, proof):
+        # Anybody can make up a key and let it offend: whoever has no account has nothing to lose.
+        is_known = state.find("accounts", proof.offender, Account) is not None
+        if is_known and is_due(state, rules, epoch, proof):
             done.append(_convict(state, rules, epoch, proof, reporter))
     return done
 
@@ -38,10 +40,12 @@ def offence_key(kind: str, offender: bytes) -> bytes:
     return digest(kind.encode() + b"/" + offender)
 
 
-def _is_new(state: State, proof: Proof) -> bool:
+def is_due(state: State, rules: Rules, epoch: int, proof: Proof) -> bool:
+    """Is this a new offence for the close of an epoch, within the evidence window?"""
     known = state.find("offences", offence_key(proof.kind, proof.offender), Offence)
     # Everything up to the close that first punishes it is one offence.
-    return known is None or proof.epoch > known.closed
+    is_new = known is None or proof.epoch > known.closed
+    return is_new and epoch - rules.evidence_epochs <= proof.epoch <= epoch
 
 
 def _convict(

@@ -28,7 +28,7 @@ from troth_protocol.wire.messages import (
 
 ANSWER_BYTES = 150_000
 SEALS_PER_ANSWER = 64
-SHELF_MAX = 256
+SHELF_MAX_BYTES = 64 * 1024 * 1024
 
 
 class Server:
@@ -38,21 +38,24 @@ class Server:
         self.chain = chain
         self.out = out
         self._shelf: OrderedDict[bytes, Chunks] = OrderedDict()
+        self._shelf_bytes = 0
+        self._snapshot: tuple[int, Chunks] | None = None
 
     def shelve(self, chunks: Chunks) -> None:
         """Keep a large object within reach; the oldest leave first."""
-        self._shelf[chunks.root] = chunks
+        if chunks.root not in self._shelf:
+            self._shelf[chunks.root] = chunks
+            self._shelf_bytes += len(chunks.data)
         self._shelf.move_to_end(chunks.root)
-        while len(self._shelf) > SHELF_MAX:
-            self._shelf.popitem(last=False)
+        while self._shelf_bytes > SHELF_MAX_BYTES and len(self._shelf) > 1:
+            _, oldest = self._shelf.popitem(last=False)
+            self._shelf_bytes -= len(oldest.data)
 
     def find(self, root: bytes) -> Chunks | None:
         """A large object by its root: shelved, or an archived cut."""
         if root not in self._shelf:
             data = self.chain.archive.find("cuts", root)
-            if data is None:
-                return None
-            self.shelve(Chunks(data))
+            return None if data is None else Chunks(data)
         return self._shelf[root]
 
     def chunk(self, peer: bytes, want: WantChunk) -> None:
@@ -87,7 +90,7 @@ class Server:
 
     def entries(self, peer: bytes, want: WantEntries) -> None:
         """Answer with certified entries of the open epoch by id, as many as fit."""
-        stored = self.chain.book.stored
+        stored = self.chain.book.stored if want.epoch == self.chain.epoch else {}
         found = [stored[key] for key in want.entries if key in stored]
         items = self._bounded((item.entry.data, CERTIFICATE.encode(item.certificate)) for item in found)
         self._answer(peer, want.epoch, items)
@@ -110,19 +113,26 @@ class Server:
 
     def seals(self, peer: bytes, want: WantSeals) -> None:
         """Answer with the seals from an epoch on, at most 64."""
+        size = 0
         for epoch in range(want.first, min(want.first + SEALS_PER_ANSWER, self.chain.epoch)):
             held = self.chain.seal(epoch)
             if held is None:
                 self.out.send(peer, Gone("seals", epoch))
                 return
-            self.out.send(peer, SealMsg(SIGNED_SEAL.encode(held[0]), held[1]))
+            message = SealMsg(SIGNED_SEAL.encode(held[0]), held[1])
+            size += len(message.seal) + len(message.committee)
+            if size > ANSWER_BYTES:
+                return
+            self.out.send(peer, message)
 
     def snapshot(self, peer: bytes, _: WantSnapshot) -> None:
         """Offer the newest sealed state."""
         if self.chain.epoch == 1:
             self.out.send(peer, Gone("snapshot", 0))
             return
-        chunks = Chunks(self.chain.state.encode())
+        if self._snapshot is None or self._snapshot[0] != self.chain.epoch:
+            self._snapshot = (self.chain.epoch, Chunks(self.chain.state.encode()))
+        chunks = self._snapshot[1]
         self.shelve(chunks)
         self.out.send(peer, Snapshot(self.chain.epoch - 1, chunks.root, chunks.size))
 

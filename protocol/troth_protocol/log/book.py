@@ -60,17 +60,22 @@ class LogBook:
         return dict(self._heads)
 
     def view(self, author: bytes) -> LogView:
-        """The author's account as its stored entries have left it."""
-        if author not in self._views:
-            self._views[author] = LogView.open(self.network, self.rules, self.epoch, self.sealed, author)
-        return self._views[author]
+        """The author's account as its stored entries have left it.
+
+        Kept only for authors of whom something is stored: keys cost nothing, so a stranger could fill the memory.
+        """
+        found = self._views.get(author)
+        if found is None:
+            return LogView.open(self.network, self.rules, self.epoch, self.sealed, author)
+        return found
 
     def missing(self, entry: Entry) -> tuple[bytes, ...]:
         """Ids of the predecessor and deps that are not stored here."""
         header = entry.header
         _, head = self.head(header.author)
         wanted = [dep for dep in entry.deps if dep not in self.stored]
-        if header.prev != head and header.prev not in self.stored and header.seq > self.sealed.account(header.author).seq + 1:
+        is_first = header.seq <= self.sealed.account(header.author).seq + 1
+        if header.prev != head and header.prev not in self.stored and not is_first:
             wanted.insert(0, header.prev)
         return tuple(wanted)
 
@@ -78,7 +83,7 @@ class LogBook:
         """Is this entry valid as the next one of its log?
 
         Raises Missing if something it relies on is not stored, Invalid otherwise: wrong_epoch, wrong_place,
-        wrong_incarnation and the rules of the ops.
+        wrong_incarnation, bad_deps (one of its own entries) and the rules of the ops.
         """
         header = entry.header
         if header.epoch != self.epoch:
@@ -90,6 +95,8 @@ class LogBook:
             raise Invalid("wrong_place", f"entry {header.seq} does not follow the head of its log")
         self._validate_incarnation(entry)
         deltas = {dep: self.stored[dep].delta for dep in entry.deps}
+        if any(delta.author == header.author for delta in deltas.values()):
+            raise Invalid("bad_deps", "deps are entries of others")
         return evaluate(self.view(header.author), entry, deltas)
 
     def _validate_incarnation(self, entry: Entry) -> None:
@@ -130,7 +137,9 @@ class LogBook:
             raise FaultBoundBroken(f"a certified entry breaks a rule: {error}") from error
         header = entry.header
         deltas = {dep: self.stored[dep].delta for dep in entry.deps}
-        self.view(header.author).apply(entry, delta, deltas)
+        view = self.view(header.author)
+        view.apply(entry, delta, deltas)
+        self._views[header.author] = view
         self.stored[entry.id] = Stored(entry, certificate, delta)
         self.places[header.author, header.seq] = entry.id
         self._heads[header.author] = (header.seq, entry.id)

@@ -140,6 +140,7 @@ def test_value_over_the_pool_is_positive_for_who_knew():
     _, up, down, nothing = value_over_pool([prior, right, wrong, prior], [{}] * 4, 0)
     assert up > 0 > down
     assert nothing == 0
+    assert (up, down) == pytest.approx((log(1.6 / 3 / 0.35), log(1.6 / 3 / 0.7)))
     assert value_over_pool([right], [{}], 0) == pytest.approx([log(1.8)])
 
 

@@ -81,6 +81,7 @@ def test_only_the_revealed_and_first_of_their_content_are_paid(nodes):
     cited = {commit for node in nodes if node.revealed for commit, _ in node.citations}
     for payment in flow(nodes).payments:
         payee = by_commit[payment.to_commit]
+        assert payment.amount > 0
         assert payee.revealed
         assert by_commit[payment.frm_commit].revealed
         assert payment.own == (payee.author == by_commit[payment.frm_commit].author)
@@ -153,8 +154,21 @@ def test_of_copies_only_the_earliest_is_paid(epoch, paid):
     assert [payment.to_commit for payment in result.payments] == [paid]
 
 
-def test_thirty_clones_take_what_one_takes():
-    """The buyer spreads the same weight over thirty: those of the clones stay with the buyer."""
+def test_unknown_content_is_like_no_other():
+    """Neither like other unknown content, nor like a payload digest that somebody chose to equal a commit's id."""
+    result = flow(
+        [
+            signal("top", (b"a", 200_000), (b"b", 200_000), (b"c", 200_000), income=100),
+            signal("a", content_key=None),
+            signal("b", content_key=None),
+            signal("c", content_key=b"a", epoch=0),
+        ]
+    )
+    assert [payment.amount for payment in result.payments] == [10, 10, 10]
+
+
+def test_of_sixteen_clones_one_is_paid():
+    """The buyer spreads the same weight over all: what the later ones would get stays with it."""
     clones = [signal(f"clone{i:02}", content_key=b"same") for i in range(16)]
     one = flow([signal("top", (b"clone00", 500_000), income=TOKEN), clones[0]])
     many = flow([signal("top", *((node.commit, 31_250) for node in clones), income=TOKEN), *clones])

@@ -42,6 +42,7 @@ def keys(*numbers):
         (votes(1, 1, 1, 1, 1, 0), LAST, Decision.DECIDED, 1),
         (votes(2, 2, 1, 0), LAST, Decision.DECIDED, 2),
         (votes(2, 1, 1), LAST, Decision.VOID, None),
+        (votes(2, 2, 2), LAST, Decision.VOID, None),
         (votes(2, 2, 1, 1, 0), LAST, Decision.VOID, None),
         (votes(hidden=10), LAST, Decision.VOID, None),
         ({}, LAST, Decision.VOID, None),
@@ -68,6 +69,17 @@ def test_a_vote_without_bond_counts_for_nothing():
 def test_exactly_half_is_not_enough_and_one_unit_more_is():
     assert tally({b"a": 50, b"b": 50}, {b"a": 1}, 0, 3, 2).decision is Decision.REVOTE
     assert tally({b"a": 51, b"b": 50}, {b"a": 1}, 0, 3, 2).outcome == 1
+
+
+def test_exactly_a_third_is_a_quorum():
+    three = dict.fromkeys([b"a", b"b", b"c"], 100)
+    assert tally(three, {b"a": 1}, LAST, 3, 2).outcome == 1
+    assert tally(three | {b"d": 1}, {b"a": 1}, LAST, 3, 2).decision is Decision.VOID
+
+
+def test_votes_that_weigh_nothing_lead_nowhere():
+    verdict = tally({b"a": 0}, {b"a": 0}, LAST, 3, 1)
+    assert (verdict.decision, verdict.incoherent) == (Decision.VOID, (b"a",))
 
 
 def test_without_attesters_the_last_vote_is_void():

@@ -34,6 +34,14 @@ def pooled(pool, crowd):
     return pool(forecasts, novelty(forecasts, pasts))
 
 
+def test_distance_is_the_mean_over_shared_questions_and_the_current_one():
+    """5,000 ppm apart now and 15,000 then: half the radius of 20,000."""
+    now = [(500_000, 500_000), (505_000, 495_000)]
+    pasts = [{b"q": (500_000, 500_000), b"mine": (10_000, 990_000)}, {b"q": (485_000, 515_000)}]
+    assert novelty(now, pasts) == [1, 0.5]
+    assert novelty(now, [{}, {}]) == [1, 0.25]
+
+
 @pytest.mark.parametrize("pool", POOLS)
 @given(CROWDS, st.data())
 def test_exact_clones_change_nothing_to_the_bit(pool, crowd, data):
