@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from troth_protocol.close.chain import Archive, Chain
 from troth_protocol.close.closer import Closer
+from troth_protocol.close.early import Early
 from troth_protocol.close.execute import Closed
 from troth_protocol.close.follower import Follower
 from troth_protocol.close.report import REPORT_HEADER
@@ -21,11 +22,10 @@ from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.close.serve import Server
 from troth_protocol.effects import Effect, Effects, Send
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import vote_forks
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.author import Author
 from troth_protocol.log.entry import Entry, load_entry
-from troth_protocol.log.keep import epoch_key, unpack_vote
+from troth_protocol.log.keep import epoch_key, place_key, unpack_vote
 from troth_protocol.log.ops import Op
 from troth_protocol.log.vote import CERTIFICATE, VOTE
 from troth_protocol.log.witness import Witness
@@ -59,7 +59,6 @@ from troth_protocol.wire.messages import (
 )
 
 TICK_MS: Final = 250
-EARLY_MAX: Final = 4096
 #: How often a witness may put off its freeze by a quarter of an epoch while its own agent is at work.
 HOLDS_MAX: Final = 12
 #: Tables that hold what the core asks to persist; the shell creates them.
@@ -152,7 +151,7 @@ class Core:
         self.silent_until = 0
         self._links: set[bytes] = set()
         self._heads: dict[int, bool] = {}
-        self._early: list[tuple[bytes, Message]] = []
+        self._early = Early()
         self._ticks = 0
         self._holds = 0
         self.is_busy: Callable[[], bool] | None = None
@@ -199,11 +198,7 @@ class Core:
     def start(self) -> None:
         """Begin: before anything is signed, witnesses of more than two thirds say what they hold of ours."""
         self.out.timer("tick", TICK_MS)
-        if self.profile.is_restored:
-            self._restore_mode(self.epoch)
-        self._ask_heads()
-        if self.is_witness():
-            self._count_head(self.keys.public, is_known=True)
+        self._ask_again()
 
     def link_up(self, peer: bytes) -> None:
         """A link to a peer is there."""
@@ -294,35 +289,54 @@ class Core:
         if not self.is_witness():
             self.out.send(peer, Gone("head", self.epoch))
             return
-        held = [stored.entry for stored in self.chain.book.stored.values() if stored.entry.header.author == peer]
-        if self.witness is not None:
-            held += [entry for (author, _), entry in self.witness.locks.items() if author == peer]
-        newest = max(held, key=lambda entry: entry.header.seq, default=None)
+        newest = self._newest_of(peer)
         self.out.send(peer, Head(message.nonce, self.epoch, newest.data if newest else None))
 
+    def _newest_of(self, author: bytes) -> Entry | None:
+        """An author's newest entry of the open epoch: the one voted for after its head, or else the head."""
+        book = self.chain.book
+        seq, head = book.head(author)
+        if self.witness is not None:
+            voted = self.witness.locks.get((author, seq + 1))
+        else:
+            row = self.chain.archive.find("votes", place_key(self.epoch, author, seq + 1))
+            voted = unpack_vote(row, self.chain.network)[0] if row is not None else None
+        stored = book.stored.get(head)
+        return voted or (stored.entry if stored is not None else None)
+
     def _on_head(self, peer: bytes, message: Head) -> None:
+        """Only what is held in the open epoch counts: whoever has sealed it already makes us catch up first."""
         if self.is_cleared or message.nonce != self.profile.nonce:
             return
-        is_known = True
-        if message.entry is not None:
-            entry = load_entry(message.entry, self.chain.network)
-            is_known = entry.header.author != self.keys.public or self._is_ours(entry)
-        self._count_head(peer, is_known=is_known, epoch=message.epoch)
+        if message.epoch > self.epoch:
+            self.follower.heard(peer, message.epoch - 1)
+        if message.epoch == self.epoch:
+            entry = load_entry(message.entry, self.chain.network) if message.entry is not None else None
+            self._count_head(peer, is_known=entry is None or not self._is_news(entry))
 
-    def _is_ours(self, entry: Entry) -> bool:
-        place = epoch_key(entry.header.epoch) + entry.header.author + entry.header.seq.to_bytes(8, "big")
-        return self.chain.archive.find("own", place) == entry.data
+    def _is_news(self, entry: Entry) -> bool:
+        """Did we sign this in the open epoch, although our disk does not know it?"""
+        header = entry.header
+        if header.author != self.keys.public or header.epoch != self.epoch:
+            return False
+        place = place_key(header.epoch, header.author, header.seq)
+        return self.chain.archive.find("own", place) != entry.data
 
-    def _count_head(self, peer: bytes, *, is_known: bool, epoch: int = 0) -> None:
+    def _count_head(self, peer: bytes, *, is_known: bool) -> None:
         member = self.chain.committee.index(peer)
         if member is None:
             return
         self._heads[member] = is_known
         if not is_known:
-            self._restore_mode(max(epoch, self.epoch))
+            self._restore_mode(self.epoch)
         if self.chain.committee.weigh(self._heads) >= self.chain.committee.quorum:
-            self.is_cleared = True
-            self._open(None)
+            self._clear()
+
+    def _clear(self) -> None:
+        self.is_cleared = True
+        if self.profile.is_restored:  # the disk may have been far behind: the epoch that is open counts
+            self._restore_mode(self.epoch)
+        self._open(None)
 
     def _restore_mode(self, epoch: int) -> None:
         """Sign nothing in this epoch and the next, then go on under the next incarnation."""
@@ -335,7 +349,9 @@ class Core:
 
     def _open(self, closed: Closed | None) -> None:
         """An epoch is open: take up the roles that its witness set gives."""
+        evidence = self.closer.leftover() if self.closer is not None else []
         self.witness = self.closer = None
+        self._heads = {}
         self._holds = 0
         may_sign = self.is_cleared and self.epoch >= self.silent_until
         if may_sign and self.is_witness():
@@ -343,6 +359,8 @@ class Core:
             for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
                 self.witness.restore_vote(*unpack_vote(data, self.chain.network))
             self.closer = Closer(self.keys, self.chain, self.witness, self.server, self.out)
+            for data in evidence:
+                self.closer.accuse(data)
             if self.profile.last_epoch is None or self.epoch <= self.profile.last_epoch:
                 self.closer.start()
         self.author.is_allowed = may_sign
@@ -350,12 +368,19 @@ class Core:
         if closed is None:
             self._restore_author()
         self.out.notice(EpochOpened(self.epoch, closed))
-        early, self._early = self._early, []
-        for peer, message in early:
+        if not self.is_cleared:
+            self._ask_again()
+        for peer, message in self._early.take():
             try:
                 self._dispatch(peer, message)
             except Invalid as error:
                 self.out.notice(PeerFault(peer, error.code, error.detail))
+
+    def _ask_again(self) -> None:
+        """Not cleared in the epoch before: its answers say nothing about this one."""
+        self._ask_heads()
+        if self.is_witness():
+            self._count_head(self.keys.public, is_known=True)
 
     def _restore_author(self) -> None:
         prefix = epoch_key(self.epoch) + self.keys.public
@@ -381,16 +406,16 @@ class Core:
         for peer in sorted(self._links):
             if message is not None:
                 self.out.send(peer, message)
-        self._open(self.chain.newest)
         self.follower.sealed()
+        self._open(self.chain.newest)
 
     def _is_now(self, peer: bytes, message: Message, epoch: int) -> bool:
         """Is this message of the open epoch? Later ones wait, to older ones the answer is that epoch's seal."""
         if epoch == self.epoch and (self.is_cleared or not self.is_witness()):
             return True
         if epoch >= self.epoch:
-            if epoch <= self.epoch + 1 and len(self._early) < EARLY_MAX:
-                self._early.append((peer, message))
+            if epoch <= self.epoch + 1:
+                self._early.keep(peer, message)
             if epoch > self.epoch:
                 self.follower.heard(peer, epoch - 1)
         else:
@@ -433,7 +458,7 @@ class Core:
             self.author.supply(peer, message.missing)
         if message.code == "conflict" and message.conflict is not None:
             entry = load_entry(message.conflict, self.chain.network)
-            if entry.header.author == self.keys.public and not self._is_ours(entry):
+            if self._is_news(entry):
                 self._restore_mode(self.epoch)
 
     def _on_certified(self, peer: bytes, message: Certified) -> None:
@@ -442,8 +467,7 @@ class Core:
         if not self._is_now(peer, message, certificate.epoch) or self.witness is None:
             return
         if entry is not None and self.closer is not None:
-            for data in vote_forks(self.chain.book, entry, certificate):
-                self.closer.evidence[data] = data
+            self.closer.compare(entry, certificate)
         self.witness.certified(peer, certificate, entry)
 
     def _on_stored(self, peer: bytes, message: StoredAck) -> None:

@@ -13,7 +13,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook
 from troth_protocol.log.entry import SIGNED_HEADER, Entry, Header, SignedHeader, header_id, load_header
 from troth_protocol.log.ops import EVIDENCE_MAX_BYTES
-from troth_protocol.log.vote import VOTE, Certificate, Vote, is_vote_of
+from troth_protocol.log.vote import VOTE, Certificate, Vote, is_vote_of, verify_vote
 from troth_protocol.wire.schema import HASH, KEY, Record, Variant, nested
 
 ENTRY_FORK = "entry_fork"
@@ -126,16 +126,29 @@ def entry_fork(first: SignedHeader, second: SignedHeader) -> bytes:
 
 
 def vote_forks(book: LogBook, entry: Entry, certificate: Certificate) -> list[bytes]:
-    """Evidence against every witness whose vote for this entry contradicts its vote for the one stored at its place."""
+    """Evidence against every witness whose vote for this entry contradicts its vote for the one stored at its place.
+
+    The certificate need not hold: whoever shows it may have made it up. Each vote is verified here, so that every
+    piece of evidence returned convicts.
+    """
     key = book.places.get((entry.header.author, entry.header.seq))
-    if key is None or key == entry.id:
+    is_of_book = certificate.entry == entry.id and certificate.epoch == entry.header.epoch == book.epoch
+    if key is None or key == entry.id or not is_of_book:
         return []
     stored = book.stored[key]
     known = {vote.member: vote for vote in stored.certificate.votes}
-    found = []
+    found: dict[int, bytes] = {}
     for vote in certificate.votes:
-        if vote.member in known and vote.member < len(book.committee.members):
+        if vote.member in known and vote.member not in found and _is_valid(vote, entry.id, book):
             witness = book.committee.members[vote.member].key
             seen = (SeenVote(stored.entry.signed, known[vote.member]), SeenVote(entry.signed, vote))
-            found.append(EVIDENCE.encode(VoteFork(witness, book.committee.digest, *seen)))
-    return found
+            found[vote.member] = EVIDENCE.encode(VoteFork(witness, book.committee.digest, *seen))
+    return list(found.values())
+
+
+def _is_valid(vote: Vote, entry: bytes, book: LogBook) -> bool:
+    try:
+        verify_vote(vote, entry, book.network, book.epoch, book.committee)
+    except Invalid:
+        return False
+    return True

@@ -15,6 +15,7 @@ from troth_protocol.wire.schema import AMOUNT, KEY, PPM, Record, many, nested, t
 PROTOCOL_VERSION = 1
 _DOMAIN = b"troth/genesis/1"
 HOUR_MAX = 23
+KAPPA_MAX_PPM = PPM // 2
 OUTCOMES_MAX = 64
 
 
@@ -235,6 +236,8 @@ def load_genesis(payload: bytes) -> Genesis:
     keys = [holder.key for holder in genesis.holders]
     if keys != sorted(set(keys)) or not all(map(is_valid_key, keys)):
         raise Invalid("bad_genesis", "holders must be distinct valid keys in order")
+    if genesis.rules.kappa_ppm > KAPPA_MAX_PPM:
+        raise Invalid("bad_genesis", f"kappa of {genesis.rules.kappa_ppm} ppm; above 1/2 a loss could exceed a wager")
     if not any(holder.witness for holder in genesis.holders):
         raise Invalid("bad_genesis", "no holder has a witness bond")
     if len({topic.name for topic in genesis.topics}) != len(genesis.topics):

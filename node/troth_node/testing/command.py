@@ -48,7 +48,7 @@ class Command:
         """End it, if it has not."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.process.communicate()
 
 
 def troth(*arguments: str) -> subprocess.CompletedProcess[str]:

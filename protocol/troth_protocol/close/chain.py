@@ -11,12 +11,13 @@ from typing import Protocol
 from troth_protocol.close.execute import Close, Closed, execute
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.light import genesis_committee
+from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL, Seal, SignedSeal, seal_id
 from troth_protocol.effects import Effects
 from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.insight.lifecycle import open_questions
-from troth_protocol.insight.results import settlement_value
+from troth_protocol.insight.results import settlement_rows
 from troth_protocol.log.book import LogBook, Stored
 from troth_protocol.log.committee import Committee, load_committee
 from troth_protocol.log.keep import epoch_key, unpack_stored
@@ -26,6 +27,9 @@ from troth_protocol.wire.chunks import Chunks, pack_rows
 from troth_protocol.wire.codec import Value, decode, encode
 
 PRUNE_LAG_EPOCHS = 2
+#: Tables whose keys begin with an epoch, which nothing asks for once no evidence of that epoch counts any more.
+PRUNED = ("entries", "votes", "own", "ballots", "close")
+OWN_REPORT = b"report"
 
 
 class Archive(Protocol):
@@ -154,7 +158,11 @@ class Chain:
         self.out.persist("results", key, pack_rows(_result_rows(closed)))
         self._persist_state(closed.state, self.state)
         self.out.persist("chain", b"sealed", key)
-        self._prune(self.epoch - self.genesis.rules.evidence_epochs - PRUNE_LAG_EPOCHS)
+        self._prune(self._horizon(self.epoch))
+
+    def _horizon(self, epoch: int) -> int:
+        """The newest epoch that may be forgotten once this one is sealed."""
+        return epoch - self.genesis.rules.evidence_epochs - PRUNE_LAG_EPOCHS
 
     def _persist_state(self, state: State, old: State) -> None:
         for table, key, row in state.changes_since(old):
@@ -167,7 +175,10 @@ class Chain:
     def _prune(self, epoch: int) -> None:
         if epoch < 1:
             return
-        for table in ("entries", "votes", "own"):
+        report = self.archive.find("close", epoch_key(epoch) + OWN_REPORT)
+        if report is not None:
+            self.out.erase("cuts", _report_root(report))
+        for table in PRUNED:
             for key, _ in self.archive.scan(table, epoch_key(epoch)):
                 self.out.erase(table, key)
         held = self.seal(epoch)
@@ -181,6 +192,8 @@ class Chain:
         self._persist_state(state, self.state)
         self.out.persist("seals", epoch_key(seal.epoch), encode([SIGNED_SEAL.encode(signed), committee.encode()]))
         self.out.persist("chain", b"sealed", epoch_key(seal.epoch))
+        for epoch in range(self._horizon(self.epoch), min(self.epoch, self._horizon(seal.epoch)) + 1):
+            self._prune(epoch)
         self.state, self.committee, self.newest = state, committee, None
         self.prev = seal_id(self.network, signed.payload)
         self.epoch = seal.epoch + 1
@@ -189,9 +202,17 @@ class Chain:
 
 def _result_rows(closed: Closed) -> Iterable[Value]:
     for settlement in closed.settlements:
-        yield ["settlement", settlement_value(settlement)]
+        yield from settlement_rows(settlement)
     for key, offence in closed.offences:
         yield ["offence", key, TABLES["offences"].dump(offence)]
+
+
+def _report_root(row: bytes) -> bytes:
+    match decode(row):
+        case [bytes(payload), bytes()]:
+            return REPORT_HEADER.decode(payload).root
+        case _:
+            raise Invalid("bad_row", "own report")
 
 
 def _lost(what: str) -> tuple[SignedSeal, bytes]:

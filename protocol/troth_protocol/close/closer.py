@@ -13,7 +13,7 @@ Every step is on disk before what it sends. Rule 9 of the close: ack and report 
 from __future__ import annotations
 
 from troth_protocol.close.ballots import Instance
-from troth_protocol.close.chain import Chain
+from troth_protocol.close.chain import OWN_REPORT, Chain
 from troth_protocol.close.consensus import Consensus
 from troth_protocol.close.execute import Closed
 from troth_protocol.close.findings import EVIDENCE_MAX, Findings, load_findings, merge
@@ -46,7 +46,7 @@ from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import Ballot, Message, ReportMsg, SealMsg, SealVote, WantReport
 
 BALLOT_TABLE = "ballots"
-_STOPPED, _REPORT, _SEAL = b"stopped", b"report", b"seal"
+_STOPPED, _REPORT, _SEAL = b"stopped", OWN_REPORT, b"seal"
 
 
 class Closer:
@@ -58,7 +58,8 @@ class Closer:
         self.witness = witness
         self.server = server
         self.out = out
-        self.gatherer = Gatherer(chain, out, server.shelve)
+        self.gatherer = Gatherer(chain, out)
+        server.reports = self.gatherer
         self.own: Report | None = None
         self.result: tuple[SignedSeal, Closed, Chunks] | None = None
         self.evidence: dict[bytes, bytes] = {}
@@ -166,7 +167,6 @@ class Closer:
 
     def _enter(self, own: Report, chunks: Chunks, findings: Findings) -> None:
         self.own = own
-        self.server.shelve(chunks)
         self.gatherer.add_own(own, chunks, findings)
         self._tell(self._report_message(own.id, has_body=True))
         self._do(self._agreement.start())

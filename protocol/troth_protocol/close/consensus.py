@@ -66,7 +66,7 @@ from troth_protocol.close.ballots import (
 from troth_protocol.close.leaders import timeout_ms
 from troth_protocol.close.listener import Listener, candidate_message, vote_message
 from troth_protocol.close.outputs import ArmTimer, Broadcast, Decided, Output, PersistBallot, Validate
-from troth_protocol.close.slot import Proof
+from troth_protocol.close.slot import Proof, Slot
 from troth_protocol.errors import Invalid
 from troth_protocol.log.keep import epoch_key
 from troth_protocol.wire import crypto
@@ -301,20 +301,29 @@ class Consensus(Listener):
     def _publish(self, kind: str, number: int, messages: list[Value]) -> None:
         """Persist messages in one row, then send the first of them."""
         key = epoch_key(self._instance.epoch) + number.to_bytes(8, "big") + _ROWS[kind]
+        self._slot(number).mine[kind] = messages[0]
         self._out += [PersistBallot(key, encode(messages)), Broadcast(messages[0])]
 
     def _restore(self, data: bytes) -> None:
-        """Read one row back; the bound on slots ahead does not hold for what I signed myself."""
+        """Read one row back: my ballot, and with a notarize vote its candidate."""
         messages = decode(data)
-        for message in messages if type(messages) is list else [messages]:
-            match MESSAGES.load(message):
-                case CandidateMsg() as found:
-                    candidate = read_candidate(self._instance, found)
-                    self._check(self._leader(candidate.slot), candidate.signed)
-                    self._keep(candidate)
-                case VoteMsg() as found if found.member == self._place:
-                    ballot = read_ballot(self._instance, found)
-                    self._check(ballot.member, ballot.signed)
-                    self._count(ballot)
-                case _:
-                    raise Invalid("foreign_ballot")
+        if type(messages) is not list or not messages:
+            raise Invalid("bad_row", "expected a list of messages")
+        signed = [self._take_back(message) for message in messages]
+        slot, kind = signed[0]
+        slot.mine[kind] = messages[0]
+
+    def _take_back(self, message: Value) -> tuple[Slot, str]:
+        """Keep what was persisted; that it may be far ahead of what is known now does not matter."""
+        match MESSAGES.load(message):
+            case CandidateMsg() as found:
+                candidate = read_candidate(self._instance, found)
+                self._check(self._leader(candidate.slot), candidate.signed)
+                self._keep(candidate)
+                return self._slot(candidate.slot), CANDIDATE
+            case VoteMsg() as found if found.member == self._place:
+                ballot = read_ballot(self._instance, found)
+                self._check(ballot.member, ballot.signed)
+                self._count(ballot)
+                return self._slot(ballot.statement.slot), found.vote
+        raise Invalid("foreign_ballot")

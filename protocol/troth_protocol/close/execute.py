@@ -15,7 +15,7 @@ from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.insight.contribution import load_contribution
 from troth_protocol.insight.lifecycle import advance_questions, open_questions
-from troth_protocol.insight.results import Settlement, encode_settlement
+from troth_protocol.insight.results import Settlement, emission_leaves
 from troth_protocol.log.book import Stored
 from troth_protocol.log.committee import Committee, Member
 from troth_protocol.log.rows import ROLES, Account, Attendance, Claim, Commit, Lock, Offence
@@ -43,8 +43,8 @@ class Closed:
     entries: int
 
     def emissions_root(self) -> bytes:
-        """Merkle root over the settlements, in order."""
-        return root([leaf_hash(encode_settlement(item)) for item in self.settlements])
+        """Merkle root over the lines of the settlements, in order."""
+        return root(emission_leaves(self.settlements))
 
     def evidence_root(self) -> bytes:
         """Merkle root over the punished offences, in order."""
@@ -120,13 +120,16 @@ def _apply_log(state: State, close: Close, author: bytes, log: Sequence[Stored])
 def _rebond(account: Account, close: Close, log: Sequence[Stored]) -> Account:
     bonds = {role: account.bond(role) for role in ROLES}
     unbonding = list(account.unbonding)
+    leaving: dict[str, int] = {}
     leaves = close.epoch + close.genesis.rules.evidence_epochs + UNBOND_LAG_EPOCHS
     for stored in log:
         for role, amount in stored.delta.bonded:
             bonds[role] += amount
         for role, amount in stored.delta.unbonded:
             bonds[role] -= amount
-            unbonding.append((role, amount, leaves))
+            leaving[role] = leaving.get(role, 0) + amount
+    # One item a role and epoch, however many ops: the row stays short enough to be read back.
+    unbonding += [(role, leaving[role], leaves) for role in ROLES if role in leaving]
     return replace(
         account,
         witness=bonds["witness"],
@@ -234,7 +237,7 @@ def _next_committee(
         if weight * WITNESS_SHARE >= total and key not in convicted and _is_present(state, key)
     )
     chosen = eligible[: close.genesis.rules.witnesses_max]
-    if len(chosen) < close.genesis.rules.witnesses_min:
+    if len(chosen) < max(1, close.genesis.rules.witnesses_min):
         return close.committee
     return Committee(tuple(Member(key, -weight) for weight, key in sorted(chosen, key=lambda item: item[1])))
 

@@ -82,6 +82,7 @@ class _Jump:
     """A jump to a snapshot: how far the seals are followed, what is being fetched, and whose offers were no good."""
 
     at: Checkpoint
+    asked: int = 0
     newest: _Step | None = None
     offer: _Offer | None = None
     refused: set[bytes] = field(default_factory=set)
@@ -256,7 +257,7 @@ class Follower:
             target.gone.add(peer)
             if target.gone.issuperset(self._ahead()) and self._is_far():
                 self._start_jump()
-        elif jump is not None and jump.offer is not None and jump.offer.peer == peer:
+        elif message.what == "chunk" and jump is not None and jump.offer is not None and jump.offer.peer == peer:
             jump.offer = None
 
     def _is_far(self) -> bool:
@@ -280,8 +281,12 @@ class Follower:
             return
         peer = self._source(jump.refused)
         if peer is not None:
-            self.out.send(peer, WantSeals(jump.at.epoch + 1))
+            self._ask_on(peer, jump)
             self.out.send(peer, WantSnapshot(jump.at.epoch))
+
+    def _ask_on(self, peer: bytes, jump: _Jump) -> None:
+        jump.asked = jump.at.epoch + 1
+        self.out.send(peer, WantSeals(jump.asked))
 
     def _jump_along(self, peer: bytes, jump: _Jump, message: SealMsg, epoch: int) -> None:
         if epoch != jump.at.epoch + 1:
@@ -292,8 +297,8 @@ class Follower:
             jump.newest = _Step(jump.at, jump.at.seal, signed)
         if epoch == self._sources.get(peer, 0):
             self.out.send(peer, WantSnapshot(epoch))
-        elif (epoch - self.chain.epoch + 1) % QUEUE_EPOCHS == 0:
-            self.out.send(peer, WantSeals(epoch + 1))
+        elif epoch == jump.asked + QUEUE_EPOCHS - 1:
+            self._ask_on(peer, jump)
 
     def snapshot(self, peer: bytes, message: Snapshot) -> None:
         """A peer offers a snapshot: take it if it is of the newest seal followed."""

@@ -6,7 +6,7 @@ on it: its heads are certified and move their logs, its claims open locks that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,11 +44,10 @@ class _Held:
 
 @dataclass(slots=True)
 class Gatherer:
-    """What one witness has gathered of an epoch's close; `shelve` puts findings where others can fetch them."""
+    """What one witness has gathered of an epoch's close."""
 
     chain: Chain
     out: Effects
-    shelve: Callable[[Chunks], None]
     held: dict[bytes, _Held] = field(default_factory=dict)
     first_of: dict[int, bytes] = field(default_factory=dict)
     _named: set[bytes] = field(default_factory=set)
@@ -92,7 +91,11 @@ class Gatherer:
             held.fault = str(error)
             return
         held.findings, held.chunks, held.missing = findings, chunks, dict(findings.heads)
-        self.shelve(chunks)
+
+    def find(self, root: bytes) -> Chunks | None:
+        """Somebody's whole findings by their root, for whoever misses them."""
+        alike = (held.chunks for held in self.held.values() if held.report.header.root == root)
+        return next((chunks for chunks in alike if chunks is not None), None)
 
     def _validate(self, findings: Findings) -> None:
         """What the findings' own bytes and the sealed state show."""
@@ -125,11 +128,15 @@ class Gatherer:
             if held.fault or held.is_complete:
                 continue
             if held.findings is None:
-                self._want_chunk(held)
-            elif self._has_all(held):
+                self._want_body(held)
+            if held.findings is not None and self._has_all(held):
                 self._conclude(held, held.findings)
 
-    def _want_chunk(self, held: _Held) -> None:
+    def _want_body(self, held: _Held) -> None:
+        known = self.find(held.report.header.root)  # witnesses that saw the same report the same
+        if known is not None:
+            self._take(held, known)
+            return
         index = held.assembly.wanted()
         if index is not None and self._asks.open(held.assembly.root, index):
             self._send(held.report.header.witness, WantChunk(held.assembly.root, index))

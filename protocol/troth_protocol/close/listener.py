@@ -198,11 +198,9 @@ class Listener:
             for proof in slot.certified():
                 self._out.append(Broadcast(MESSAGES.dump(proof.certificate)))
                 self._ask(proof)
-            if not slot.is_cleared() and self._leader(number) == self._place:
-                self._out += [Broadcast(candidate_message(mine)) for mine in slot.candidates.values()]
-            for ballot in slot.of(self._place):
-                if not slot.is_cleared() or ballot.statement.kind == FINALIZE:
-                    self._out.append(Broadcast(vote_message(ballot)))
+            for kind, message in slot.mine.items():
+                if not slot.is_cleared() or kind == FINALIZE:
+                    self._out.append(Broadcast(message))
 
     # Small change
 

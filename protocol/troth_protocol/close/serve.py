@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Final, Protocol
 
 from troth_protocol.close.chain import Chain
 from troth_protocol.close.seal import SIGNED_SEAL
@@ -26,9 +27,16 @@ from troth_protocol.wire.messages import (
     WantSnapshot,
 )
 
-ANSWER_BYTES = 150_000
-SEALS_PER_ANSWER = 64
-SHELF_MAX_BYTES = 64 * 1024 * 1024
+ANSWER_BYTES: Final = 150_000
+SEALS_PER_ANSWER: Final = 64
+SHELF_MAX_BYTES: Final = 64 * 1024 * 1024
+
+
+class Shelf(Protocol):
+    """Where large objects of the moment are."""
+
+    def find(self, root: bytes) -> Chunks | None:
+        """The object of that root, or None."""
 
 
 class Server:
@@ -37,9 +45,11 @@ class Server:
     def __init__(self, chain: Chain, out: Effects) -> None:
         self.chain = chain
         self.out = out
+        self.reports: Shelf | None = None
         self._shelf: OrderedDict[bytes, Chunks] = OrderedDict()
         self._shelf_bytes = 0
         self._snapshot: tuple[int, Chunks] | None = None
+        self._read: Chunks | None = None
 
     def shelve(self, chunks: Chunks) -> None:
         """Keep a large object within reach; the oldest leave first."""
@@ -52,11 +62,17 @@ class Server:
             self._shelf_bytes -= len(oldest.data)
 
     def find(self, root: bytes) -> Chunks | None:
-        """A large object by its root: shelved, or an archived cut."""
-        if root not in self._shelf:
+        """A large object by its root: shelved, gathered for this close, or an archived cut."""
+        if root in self._shelf:
+            return self._shelf[root]
+        return (self.reports.find(root) if self.reports is not None else None) or self._archived(root)
+
+    def _archived(self, root: bytes) -> Chunks | None:
+        """The last one read stays, for its next chunk: old cuts push nothing else off the shelf."""
+        if self._read is None or self._read.root != root:
             data = self.chain.archive.find("cuts", root)
-            return None if data is None else Chunks(data)
-        return self._shelf[root]
+            self._read = None if data is None else Chunks(data)
+        return self._read
 
     def chunk(self, peer: bytes, want: WantChunk) -> None:
         """Answer with one chunk and its branch."""

@@ -15,6 +15,7 @@ from troth_protocol.close.ballots import (
     SlotCertificate,
     Statement,
 )
+from troth_protocol.wire.codec import Value
 
 #: Candidates of one leader, and votes of one kind of one member: the first, and one more as evidence.
 KEPT: Final = 2
@@ -29,14 +30,15 @@ class Proof:
 
 
 class Slot:
-    """Everything held of one slot; bounded, whatever members send."""
+    """Everything held of one slot; bounded, whatever members send. `mine` has the messages that I published."""
 
-    __slots__ = ("accused", "ballots", "candidates", "proofs")
+    __slots__ = ("accused", "ballots", "candidates", "mine", "proofs")
 
     def __init__(self) -> None:
         self.candidates: dict[bytes, Candidate] = {}
         self.ballots: dict[int, list[Ballot]] = {}
         self.proofs: dict[str, Proof] = {}
+        self.mine: dict[str, Value] = {}
         self.accused: set[tuple[int, str, str]] = set()
 
     def is_cleared(self) -> bool:

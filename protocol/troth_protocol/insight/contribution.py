@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from troth_protocol.errors import Invalid
+from troth_protocol.insight.prior import validate_ppm
 from troth_protocol.log.rows import CITATION_LIST, PPM_LIST
 from troth_protocol.wire.codec import Value, encode
 from troth_protocol.wire.crypto import digest
@@ -54,15 +55,9 @@ def load_contribution(data: bytes, question: bytes, outcomes: int, epsilon_ppm: 
     if (item.ppm is None) == (item.payload is None):
         raise Invalid("bad_contribution", "either probabilities or a payload digest")
     if item.ppm is not None:
-        validate_forecast(item.ppm, outcomes, epsilon_ppm)
+        validate_ppm(item.ppm, outcomes, epsilon_ppm)
     validate_citations(item.citations)
     return item
-
-
-def validate_forecast(ppm: tuple[int, ...], outcomes: int, epsilon_ppm: int) -> None:
-    """Probabilities are one per outcome, each at least epsilon, and add up to exactly 1,000,000."""
-    if len(ppm) != outcomes or sum(ppm) != PPM or min(ppm) < epsilon_ppm:
-        raise Invalid("bad_probabilities", f"{outcomes} of at least {epsilon_ppm} ppm that add up to {PPM}")
 
 
 def validate_citations(citations: tuple[tuple[bytes, int], ...]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from troth_protocol.wire.codec import Value, encode
+from troth_protocol.wire.merkle import leaf_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +58,36 @@ class Settlement:
     attesters: tuple[AttesterLine, ...]
 
 
-def settlement_value(item: Settlement) -> Value:
-    """The canonical value of a settlement; signed amounts as [gained, lost]."""
+def settlement_rows(item: Settlement) -> Iterator[Value]:
+    """A settlement line by line, the question first: any number of forecasters fits, and each can prove its own line.
+
+    Rows are [kind, question id, line]; signed amounts are [gained, lost].
+    """
+    yield ["settlement", item.question, _head(item)]
+    for forecast in item.forecasts:
+        yield ["forecast", item.question, _forecast(forecast)]
+    for p in item.payments:
+        yield ["payment", item.question, [p.payer, p.payee, p.commit, p.cited, str(p.amount)]]
+    for attester in item.attesters:
+        yield ["attester", item.question, _attester(attester)]
+
+
+def emission_leaves(items: Iterable[Settlement]) -> list[bytes]:
+    """The leaf hashes of the emissions root: the canonical rows of every settlement, in order."""
+    return [leaf_hash(encode(row)) for item in items for row in settlement_rows(item)]
+
+
+def _head(item: Settlement) -> Value:
     out: dict[str, Value] = {
-        "question": item.question,
         "topic": item.topic,
         "index": item.index,
         "round": item.round,
         "revote": item.revote,
         "prior": list(item.prior),
-        "forecasts": [_forecast(line) for line in item.forecasts],
-        "payments": [[p.payer, p.payee, p.commit, p.cited, str(p.amount)] for p in item.payments],
-        "attesters": [_attester(line) for line in item.attesters],
     }
     if item.outcome is not None:
         out["outcome"] = item.outcome
     return out
-
-
-def encode_settlement(item: Settlement) -> bytes:
-    """Canonical bytes: a leaf of the emissions root."""
-    return encode(settlement_value(item))
 
 
 def _forecast(line: ForecastLine) -> Value:

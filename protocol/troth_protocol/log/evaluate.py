@@ -5,7 +5,7 @@ One function per op, in one table; each refuses with `Invalid` or adds to the en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar, cast
 
@@ -341,11 +341,3 @@ _RULES: Mapping[type[Op], tuple[Callable[[Evaluation, Op, int], None], int]] = c
         Accuse: (_accuse, _FEES_ONE),
     },
 )
-
-
-def rows_of(deltas: Sequence[Delta]) -> dict[RowKey, Row]:
-    """The rows of several deltas of one log, later ones winning."""
-    out: dict[RowKey, Row] = {}
-    for delta in deltas:
-        out.update(delta.rows)
-    return out

@@ -59,7 +59,6 @@ CERTIFICATE = Record(
     Certificate,
     {"entry": ID, "epoch": EPOCH, "votes": many(nested(VOTE), MEMBERS_MAX, 1)},
 )
-CERTIFICATE_MAX_BYTES = 64 * 1024
 
 
 def _message(network: bytes, epoch: int, set_digest: bytes, batch_root: bytes) -> bytes:

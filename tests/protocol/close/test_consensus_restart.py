@@ -17,6 +17,7 @@ from troth_protocol.close.consensus import Consensus
 from troth_protocol.close.listener import AHEAD_SLOTS
 from troth_protocol.close.outputs import Broadcast, PersistBallot, SendTo
 from troth_protocol.errors import Invalid
+from troth_protocol.wire.codec import encode
 
 A, B, C, D = range(4)
 
@@ -120,10 +121,10 @@ def test_a_restored_ballot_of_somebody_else_is_refused():
         Consensus(table.instance, table.keys[B], SLOT_MS, SLOT_MAX_MS, disk, stub_verify)
 
 
-def test_a_restored_row_that_is_no_list_is_refused():
+@pytest.mark.parametrize("row", [encode(True), encode([])])
+def test_a_restored_row_that_holds_no_messages_is_refused(row):
     table = Table()
-    row = b"\xc3"
-    with pytest.raises(Invalid, match="unknown_kind"):
+    with pytest.raises(Invalid, match="bad_row"):
         Consensus(table.instance, table.keys[A], SLOT_MS, SLOT_MAX_MS, {b"key": row}, stub_verify)
 
 

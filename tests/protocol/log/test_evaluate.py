@@ -9,7 +9,7 @@ from troth_node.testing.samples import RULES, TOKEN
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.agreement import AGREEMENT, Agreement, sign_agreement
-from troth_protocol.log.evaluate import LOCK_EPOCHS_MAX, Delta, rows_of
+from troth_protocol.log.evaluate import LOCK_EPOCHS_MAX
 from troth_protocol.log.ops import (
     OPS,
     Accuse,
@@ -783,13 +783,7 @@ def test_an_accusation_is_recorded_and_judged_at_the_close(net):
     assert net.close().offences == ()
 
 
-# Deltas
-
-
-def test_the_rows_of_several_deltas_later_ones_winning():
-    first = Delta(b"", rows={("a", b"1"): Account(1), ("a", b"2"): Account(2)})
-    second = Delta(b"", rows={("a", b"1"): Account(3)})
-    assert rows_of([first, second]) == {("a", b"1"): Account(3), ("a", b"2"): Account(2)}
+# Views
 
 
 def test_a_refused_entry_leaves_nothing_behind(net):
