@@ -137,7 +137,9 @@ def _codes_of(node: ast.AST) -> Iterator[str]:
 def _codes_of_subclass(node: ast.ClassDef) -> Iterator[str]:
     for call in ast.walk(node):
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
-            yield from (a.value for a in call.args if isinstance(a, ast.Constant))
+            yield from (
+                a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            )
 
 
 def _constants() -> Iterator[tuple[str, Row]]:
@@ -183,7 +185,9 @@ def merge(code: Mapping[str, Table], written: Mapping[str, Table]) -> dict[str, 
     for table, found in code.items():
         keys = WRITTEN.get(table, DEFAULT_WRITTEN)
         known = written.get(table, {})
-        out[table] = {name: row | {key: known.get(name, {}).get(key, "") for key in keys} for name, row in found.items()}
+        out[table] = {
+            name: row | {key: known.get(name, {}).get(key, "") for key in keys} for name, row in found.items()
+        }
     return out
 
 
@@ -192,7 +196,7 @@ HEAD = """\
 # Kinds: `bin 32` 32 bytes; `bin ..64` at most 64 bytes; `str ..64` at most 64 UTF-8 bytes; `uint` 0 to 2^53 - 1;
 # `uint ..9` 0 to 9; `amount` decimal str; `bool`; `a | b` one of these words; `list 1..9 of (k)`; `[k, l]` a list with
 # a kind for each place; `k ?` a field that may be absent; any other word names a row of [objects].
-# Tables and values are made from the code by tools/registry.py, which keeps meaning, unit and scope as people wrote them.
+# tools/registry.py makes tables and values from the code; meaning, unit and scope are written by people, and kept.
 # scope: agreed = every node must use this value; local = a node's own choice, given as this implementation has it.
 """
 

@@ -9,7 +9,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from troth_node.transport.address import peer_id_text
 from troth_protocol.genesis import Genesis, Holder, Pacing, Rules
@@ -39,7 +39,7 @@ SEED = bytes(range(32))
 SALT = bytes([0x22]) * 32
 
 
-def load_tool(name: str) -> Any:
+def load_tool(name: str) -> ModuleType:
     """A program of tools/ as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     if spec is None or spec.loader is None:
@@ -100,7 +100,9 @@ def identity() -> str:
     """A key and its peer id."""
     keys = KeyPair.from_seed(SEED)
     return text_block(
-        labelled([("seed", SEED.hex()), ("public key", keys.public.hex()), ("peer id", peer_id_text(keys.public))])
+        labelled(
+            [("seed", SEED.hex()), ("public key", keys.public.hex()), ("peer id", peer_id_text(keys.public))]
+        )
     )
 
 
@@ -226,7 +228,9 @@ def score() -> str:
         )
     left = _POT - done.net()
     lines += ["", f"to the reserve: {done.to_reserve} of the wagers, {left} of the pot"]
-    lines.append(f"lg↓(600000 / 10^6) = {floor_log2_ppm(600_000)}   lg↑(10^6 / 10000) = {ceil_log2(PPM, EPSILON)}")
+    lines.append(
+        f"lg↓(600000 / 10^6) = {floor_log2_ppm(600_000)}   lg↑(10^6 / 10000) = {ceil_log2(PPM, EPSILON)}"
+    )
     return text_block(lines)
 
 
@@ -245,9 +249,11 @@ def flow_example() -> str:
     gain = floor_log2_ppm(450_000, PRIOR[_OUTCOME]) * PPM // log_span(EPSILON)
     key = bytes([0xAA]) * 32
 
-    def node(name: str, epoch: int, content: bytes | None, g: int, own: int, cites: Mapping[str, int]) -> FlowNode:
+    def node(
+        name: str, epoch: int, content: bytes | None, g: int, own: int, cites: Mapping[str, int]
+    ) -> FlowNode:
         citations = tuple((ids_[cited], ppm) for cited, ppm in cites.items())
-        return FlowNode(ids_[name], name.encode(), epoch, True, content, g, own, citations)  # noqa: FBT003
+        return FlowNode(ids_[name], name.encode(), epoch, True, content, g, own, citations)
 
     nodes = [
         node("top", 3, ids_["top"], 0, 1_000_000, {"nowcast": 300_000, "data": 100_000, "copy": 100_000}),
@@ -274,7 +280,9 @@ def outcome() -> str:
     votes: dict[bytes, int | None] = {b"alma": 1, b"bruno": 0}
     verdict = tally(bonds, votes, 0, 3, 2)
     done = settle_attesters(verdict, bonds, 0, 50_000, 30)
-    lines = ["bonds alma 600, bruno 301, carla 200; attest_penalty_ppm 50000, attest_fee 30, value_ppm 500000"]
+    lines = [
+        "bonds alma 600, bruno 301, carla 200; attest_penalty_ppm 50000, attest_fee 30, value_ppm 500000"
+    ]
     lines.append("alma opens 1, bruno opens 0, carla is absent")
     lines.append(f"outcome {verdict.outcome} stands")
     lines += [f"{key.decode()} loses {amount}" for key, amount in done.penalties.items()]

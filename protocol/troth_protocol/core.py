@@ -59,6 +59,8 @@ from troth_protocol.wire.messages import (
 )
 
 TICK_MS: Final = 250
+#: Entries sent in answer to one refusal; the next one names what is missing then.
+SUPPLY_MAX: Final = 16
 #: How often a witness may put off its freeze by a quarter of an epoch while its own agent is at work.
 HOLDS_MAX: Final = 12
 #: Tables that hold what the core asks to persist; the shell creates them.
@@ -454,8 +456,8 @@ class Core:
         self.author.voted(peer, message.entry, VOTE.decode(message.vote))
 
     def _on_refuse(self, peer: bytes, message: Refuse) -> None:
-        if message.missing:
-            self.author.supply(peer, message.missing)
+        if message.missing and self.chain.committee.index(peer) is not None:
+            self.author.supply(peer, message.missing[:SUPPLY_MAX])
         if message.code == "conflict" and message.conflict is not None:
             entry = load_entry(message.conflict, self.chain.network)
             if self._is_news(entry):

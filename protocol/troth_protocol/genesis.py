@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from troth_protocol.errors import Invalid
+from troth_protocol.wire.codec import MAX_AMOUNT
 from troth_protocol.wire.crypto import digest, is_valid_key
 from troth_protocol.wire.schema import AMOUNT, KEY, PPM, Record, many, nested, text, uint
 
@@ -16,6 +17,7 @@ PROTOCOL_VERSION = 1
 _DOMAIN = b"troth/genesis/1"
 HOUR_MAX = 23
 KAPPA_MAX_PPM = PPM // 2
+REPORTER_MAX_PPM = PPM // 2
 OUTCOMES_MAX = 64
 
 
@@ -141,6 +143,10 @@ class Genesis:
         """The network id: H(domain, payload)."""
         return network_id(self.encode())
 
+    def supply(self) -> int:
+        """Everything that exists before the first epoch, in atomic units."""
+        return self.reserve + sum(h.balance + h.witness + h.attester + h.agent for h in self.holders)
+
     def topic(self, name: str) -> Topic:
         """The topic of that name; Invalid("unknown_topic")."""
         for topic in self.topics:
@@ -217,7 +223,7 @@ GENESIS = Record(
     "genesis",
     Genesis,
     {
-        "protocol": uint(PROTOCOL_VERSION),
+        "protocol": uint(),
         "name": text(64),
         "pacing": nested(_PACING),
         "rules": nested(_RULES),
@@ -233,13 +239,9 @@ def load_genesis(payload: bytes) -> Genesis:
     genesis = GENESIS.decode(payload)
     if genesis.protocol != PROTOCOL_VERSION:
         raise Invalid("bad_genesis", f"protocol version {genesis.protocol}, this is {PROTOCOL_VERSION}")
-    keys = [holder.key for holder in genesis.holders]
-    if keys != sorted(set(keys)) or not all(map(is_valid_key, keys)):
-        raise Invalid("bad_genesis", "holders must be distinct valid keys in order")
-    if genesis.rules.kappa_ppm > KAPPA_MAX_PPM:
-        raise Invalid("bad_genesis", f"kappa of {genesis.rules.kappa_ppm} ppm; above 1/2 a loss could exceed a wager")
-    if not any(holder.witness for holder in genesis.holders):
-        raise Invalid("bad_genesis", "no holder has a witness bond")
+    _validate_pacing(genesis.pacing)
+    _validate_rules(genesis.rules)
+    _validate_holders(genesis)
     if len({topic.name for topic in genesis.topics}) != len(genesis.topics):
         raise Invalid("bad_genesis", "topic names must be distinct")
     for topic in genesis.topics:
@@ -247,13 +249,39 @@ def load_genesis(payload: bytes) -> Genesis:
     return genesis
 
 
+def _validate_pacing(pacing: Pacing) -> None:
+    if min(pacing.epoch_ms, pacing.grace_ms, pacing.slot_ms) < 1 or pacing.slot_max_ms < pacing.slot_ms:
+        raise Invalid("bad_genesis", "timers are positive, and slot_max_ms is no shorter than slot_ms")
+
+
+def _validate_rules(rules: Rules) -> None:
+    if rules.kappa_ppm > KAPPA_MAX_PPM:
+        raise Invalid("bad_genesis", f"kappa of {rules.kappa_ppm} ppm; above 1/2 a loss could exceed a wager")
+    if rules.reporter_ppm > REPORTER_MAX_PPM:
+        raise Invalid("bad_genesis", f"a reporter's {rules.reporter_ppm} ppm; above 1/2 accusing oneself is cheap")
+    if not 1 <= rules.witnesses_min <= rules.witnesses_max:
+        raise Invalid("bad_genesis", "witnesses_min is at least 1 and at most witnesses_max")
+    if min(rules.silent_epochs, rules.evidence_epochs) < 1:
+        raise Invalid("bad_genesis", "silent_epochs and evidence_epochs are at least 1")
+
+
+def _validate_holders(genesis: Genesis) -> None:
+    keys = [holder.key for holder in genesis.holders]
+    if keys != sorted(set(keys)) or not all(map(is_valid_key, keys)):
+        raise Invalid("bad_genesis", "holders must be distinct valid keys in order")
+    if not any(holder.witness for holder in genesis.holders):
+        raise Invalid("bad_genesis", "no holder has a witness bond")
+    # Every amount that can ever exist must have an encoding, or a state could not be written down.
+    if genesis.supply() + genesis.rules.mint_per_epoch * genesis.rules.mint_epochs > MAX_AMOUNT:
+        raise Invalid("bad_genesis", "the supply exceeds the largest amount")
+
+
 def _validate_topic(topic: Topic, epsilon_ppm: int) -> None:
     size = len(topic.outcomes)
-    try:
-        date.fromisoformat(topic.start)
-        topic.slot(max(0, topic.questions - 1))
-    except (ValueError, OverflowError):
-        raise Invalid("bad_genesis", f"topic {topic.name}: start must be a date YYYY-MM-DD") from None
+    if len(set(topic.outcomes)) != size:
+        raise Invalid("bad_genesis", f"topic {topic.name}: outcomes must be distinct")
+    if not _has_dates(topic):
+        raise Invalid("bad_genesis", f"topic {topic.name}: start must be a date YYYY-MM-DD, no question after 9999")
     if len(topic.categories) != len(topic.hours) or max(topic.categories) >= len(topic.prior):
         raise Invalid("bad_genesis", f"topic {topic.name}: a category for each hour, a prior for each category")
     if any(len(counts) != size or min(counts) < 1 for counts in topic.prior):
@@ -263,3 +291,11 @@ def _validate_topic(topic: Topic, epsilon_ppm: int) -> None:
     phases = topic.phases
     if phases.commit < 1 or min(phases.attest, phases.reveal, phases.attest_reveal) < 2:
         raise Invalid("bad_genesis", f"topic {topic.name}: attest, reveal and attest_reveal last at least 2 epochs")
+
+
+def _has_dates(topic: Topic) -> bool:
+    try:
+        topic.slot(max(0, topic.questions - 1))
+        return date.fromisoformat(topic.start).isoformat() == topic.start
+    except (ValueError, OverflowError):
+        return False

@@ -70,20 +70,29 @@ def test_rules_have_their_own_ids():
 
 def test_rules_stand_in_their_document_and_are_counted():
     for prefix, name in PREFIXES.items():
-        numbers = [int(rule.partition("-")[2]) for at, rule in defined() if rule.startswith(prefix) and at == name]
-        assert numbers == list(range(1, len(numbers) + 1)), name
+        numbers = [
+            int(rule.partition("-")[2]) for at, rule in defined() if rule.startswith(prefix) and at == name
+        ]
+        assert sorted(numbers) == list(range(1, len(numbers) + 1)), name
     assert {rule[:3] for _, rule in defined()} == set(PREFIXES)
 
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != "README.md"])
 def test_every_must_has_an_id(name):
-    loose = [part for part in paragraphs(DOCUMENTS[name]) if "MUST" in part and not DEFINED.match(part.strip())]
+    loose = [
+        part for part in paragraphs(DOCUMENTS[name]) if "MUST" in part and not DEFINED.match(part.strip())
+    ]
     assert not loose
 
 
 def test_ids_that_are_cited_exist():
     rules = {rule for _, rule in defined()}
-    sources = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("protocol/**/*.py"), *ROOT.glob("node/**/*.py"), *SPEC.glob("*.md")]
+    sources = [
+        *ROOT.glob("tests/**/*.py"),
+        *ROOT.glob("protocol/**/*.py"),
+        *ROOT.glob("node/**/*.py"),
+        *SPEC.glob("*.md"),
+    ]
     cited = {(path.name, rule) for path in sources for rule in ID.findall(path.read_text())}
     assert not [(name, rule) for name, rule in sorted(cited) if rule not in rules]
 
@@ -95,7 +104,11 @@ def test_labels_name_codes_of_the_registry():
 
 def test_every_code_is_a_label_of_some_rule():
     labels = {code for text in DOCUMENTS.values() for code in LABEL.findall(text)}
-    said = {code for code in REGISTRY["errors"] if re.search(rf"`{code}`|\b{code} for\b|with {code}\)", without_all())}
+    said = {
+        code
+        for code in REGISTRY["errors"]
+        if re.search(rf"`{code}`|\b{code} for\b|with {code}\)", without_all())
+    }
     assert set(REGISTRY["errors"]) - labels - said == OWN_CODES
 
 
@@ -144,9 +157,8 @@ def test_computed_blocks_are_what_the_code_computes(name):
 
 
 def test_every_example_is_shown_once():
-    assert Counter(EXAMPLES.BLOCK.findall(everything())[i][1] for i in range(len(EXAMPLES.BLOCKS))) == Counter(
-        EXAMPLES.BLOCKS
-    )
+    shown = [name for _, name, _, _ in EXAMPLES.BLOCK.findall(everything())]
+    assert sorted(shown) == sorted(EXAMPLES.BLOCKS)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -1,6 +1,7 @@
 """A seeded world of whole protocol cores: virtual time, an in-memory network with faults, a dictionary for a disk.
 
-The same seed gives the same run. Nothing here knows the protocol's rules: it only moves effects about.
+The same seed gives the same run. Nothing here knows the protocol's rules: it only moves effects about. A node's power can
+fail between any two effects; writes that follow each other are one transaction, as on a real disk.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import heapq
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from troth_protocol.core import Core, Profile
 from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer
 from troth_protocol.genesis import Genesis
 from troth_protocol.wire.crypto import KeyPair, digest
+from troth_protocol.wire.messages import Message
 
 
 class Disk:
@@ -29,7 +32,7 @@ class Disk:
     def scan(self, table: str, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
         """Rows whose key begins so."""
         rows = self.tables.get(table, {})
-        return [(key, rows[key]) for key in sorted(rows) if key.startswith(prefix)]
+        return [(key, rows[key]) for key in sorted(key for key in rows if key.startswith(prefix))]
 
     def write(self, effect: Persist | Erase) -> None:
         """Apply one write; AssertionError if a `once` row would change."""
@@ -41,10 +44,16 @@ class Disk:
         assert not effect.once or old in (None, effect.value), f"{effect.table} row written twice"
         rows[effect.key] = effect.value
 
+    def copy(self) -> Disk:
+        """A backup."""
+        twin = Disk()
+        twin.tables = {table: dict(rows) for table, rows in self.tables.items()}
+        return twin
+
 
 @dataclass
 class SimNode:
-    """One node of the world."""
+    """One node of the world; `fuse` is after how many more effects its power fails."""
 
     keys: KeyPair
     name: str
@@ -53,6 +62,8 @@ class SimNode:
     notices: list[object] = field(default_factory=list)
     starts: int = 0
     timers: dict[str, int] = field(default_factory=dict)
+    fuse: int | None = None
+    crashes: int = 0
 
 
 @dataclass
@@ -66,6 +77,8 @@ class Faults:
 
 #: What a hostile node does with each frame that it would send: the frames that leave instead.
 Twist = Callable[["World", SimNode, bytes, bytes], Sequence[tuple[bytes, bytes]]]
+#: A look at each frame that reaches a node: False keeps it from the core.
+Filter = Callable[["World", SimNode, bytes, bytes], bool]
 
 
 class World:
@@ -75,15 +88,20 @@ class World:
         self, genesis: Genesis, seeds: Sequence[bytes], seed: int, faults: Faults | None = None
     ) -> None:
         self.genesis = genesis
-        self.rng = random.Random(seed)  # noqa: S311 - a simulation repeats itself
+        self.rng = random.Random(seed)
         self.faults = faults or Faults()
         self.now_ms = 0
         self.nodes = {
             keys.public: SimNode(keys, f"n{i}") for i, keys in enumerate(map(KeyPair.from_seed, seeds))
         }
+        self.twins: dict[bytes, SimNode] = {}
+        self.friends: dict[bytes, frozenset[bytes]] = {}
         self.cut_links: set[frozenset[bytes]] = set()
         self.twists: dict[bytes, Twist] = {}
+        self.filters: dict[bytes, Filter] = {}
+        self.down_ms = (50, 1_500)
         self.on_notice: Callable[[SimNode, object], None] | None = None
+        self.on_say: Callable[[SimNode, bytes, Message], None] | None = None
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
 
@@ -92,31 +110,56 @@ class World:
         self._count += 1
         heapq.heappush(self._heap, (self.now_ms + delay_ms, self._count, action))
 
+    # Nodes that come and go
+
     def start(self, key: bytes, *, is_restored: bool = False) -> Core:
         """Start (or restart) a node on its disk and link it to everybody who is up."""
-        node = self.nodes[key]
+        return self._start(self.nodes[key], is_restored=is_restored)
+
+    def start_twin(self, key: bytes, friends: Iterable[bytes]) -> Core:
+        """A second process with a node's key and a disk of its own: it and `friends` see only each other."""
+        self.friends[key] = frozenset(friends)
+        twin = self.twins.setdefault(key, SimNode(self.nodes[key].keys, self.nodes[key].name + "'"))
+        return self._start(twin)
+
+    def _start(self, node: SimNode, *, is_restored: bool = False) -> Core:
         node.starts += 1
         node.timers = {}
+        node.fuse = None
+        key = node.keys.public
         nonce = digest(key + node.starts.to_bytes(4, "big"))
-        node.core = Core(
-            self.genesis, node.keys, node.disk, Profile(node.name, (), "sim", nonce, is_restored)
-        )
-        node.core.start()
-        for other in self.nodes.values():
+        profile = Profile(node.name, (), "sim", nonce, is_restored)
+        core = node.core = Core(self.genesis, node.keys, node.disk, profile)
+        if self.on_say is not None:
+            self._listen(node, core, self.on_say)
+        core.start()
+        for other in [*self.nodes.values(), *self.twins.values()]:
             if other.core is not None and other is not node:
                 other.core.link_up(key)
-                node.core.link_up(other.keys.public)
+                core.link_up(other.keys.public)
                 self.flush(other)
         self.flush(node)
-        return node.core
+        return core
+
+    def _listen(self, node: SimNode, core: Core, on_say: Callable[[SimNode, bytes, Message], None]) -> None:
+        send = core.out.send
+
+        def say(peer: bytes, message: Message) -> None:
+            on_say(node, peer, message)
+            send(peer, message)
+
+        core.out.send = say  # type: ignore[method-assign] # the one place that hears messages before they are bytes
 
     def crash(self, key: bytes) -> None:
         """Kill a node: its disk stays, everything else is gone."""
-        node = self.nodes[key]
+        self._crash(self.nodes[key])
+
+    def _crash(self, node: SimNode) -> None:
         node.core = None
+        node.crashes += 1
         for other in self.nodes.values():
             if other.core is not None:
-                other.core.link_down(key)
+                other.core.link_down(node.keys.public)
                 self.flush(other)
 
     def partition(self, group: Iterable[bytes]) -> None:
@@ -128,12 +171,43 @@ class World:
         """All links carry frames again."""
         self.cut_links = set()
 
+    # Effects
+
     def flush(self, node: SimNode) -> None:
         """Carry out what a core asks for."""
-        if node.core is None:
-            return
-        for effect in node.core.drain():
+        while node.core is not None and (effects := node.core.drain()):
+            if node.fuse is not None and node.fuse < len(effects):
+                self._fail(node, effects, node.fuse)
+                return
+            if node.fuse is not None:
+                node.fuse -= len(effects)
+            for effect in effects:
+                self._apply(node, effect)
+
+    def _fail(self, node: SimNode, effects: list[Effect], last: int) -> None:
+        """The power fails during a batch, and comes back later."""
+        for effect in self._survivors(effects, last):
             self._apply(node, effect)
+        self._crash(node)
+        self.at(self.rng.randint(*self.down_ms), lambda: self._power(node))
+
+    def _power(self, node: SimNode) -> None:
+        if node.core is None:
+            self._start(node)
+
+    def _survivors(self, effects: list[Effect], last: int) -> list[Effect]:
+        """Nothing, or all writes and some of what they were for, or a beginning that tears no transaction apart."""
+        mode = self.rng.choice(("nothing", "committed", "beginning"))
+        if mode == "committed":
+            writes = [effect for effect in effects if isinstance(effect, Persist | Erase)]
+            return writes + [effect for effect in effects[:last] if not isinstance(effect, Persist | Erase)]
+        kept: list[Effect] = []
+        for is_write, group in groupby(effects, key=lambda effect: isinstance(effect, Persist | Erase)):
+            run, room = list(group), last - len(kept)
+            if mode == "nothing" or room < (len(run) if is_write else 1):
+                break
+            kept += run[:room]
+        return kept
 
     def _apply(self, node: SimNode, effect: Effect) -> None:
         match effect:
@@ -160,11 +234,16 @@ class World:
 
         self.at(timer.delay_ms, fire)
 
+    # Frames
+
     def _send(self, node: SimNode, send: Send) -> None:
-        twist = self.twists.get(node.keys.public)
+        key = node.keys.public
+        if key in self.twins and (send.peer in self.friends[key]) != (node is self.twins[key]):
+            return
+        twist = self.twists.get(key)
         frames = [(send.peer, send.payload)] if twist is None else twist(self, node, send.peer, send.payload)
         for peer, payload in frames:
-            self.carry(node.keys.public, peer, payload)
+            self.carry(key, peer, payload)
 
     def carry(self, source: bytes, peer: bytes, payload: bytes) -> None:
         """Put a frame on the wire: it may be dropped, doubled, delayed."""
@@ -174,11 +253,14 @@ class World:
             return
         copies = 2 if self.rng.random() < self.faults.duplicate else 1
         for _ in range(copies):
-            self.at(self.rng.randint(*self.faults.delay_ms), lambda: self._deliver(source, peer, payload))
+            self.at(self.rng.randint(*self.faults.delay_ms), lambda: self.deliver(source, peer, payload))
 
-    def _deliver(self, source: bytes, peer: bytes, payload: bytes) -> None:
-        node = self.nodes[peer]
-        if node.core is not None:
+    def deliver(self, source: bytes, peer: bytes, payload: bytes) -> None:
+        """A frame arrives, whatever the network thinks of it."""
+        is_twin = peer in self.twins and source in self.friends[peer]
+        node = self.twins[peer] if is_twin else self.nodes[peer]
+        look = self.filters.get(peer)
+        if node.core is not None and (look is None or look(self, node, source, payload)):
             node.core.frame(source, payload)
             self.flush(node)
 
@@ -188,6 +270,7 @@ class World:
         while self._heap and not until():
             at_ms, _, action = self._heap[0]
             if at_ms > end:
+                self.now_ms = end
                 return False
             heapq.heappop(self._heap)
             self.now_ms = at_ms

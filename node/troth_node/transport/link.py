@@ -70,6 +70,7 @@ class Link:
         self._outbox_bytes = 0
         self._wake = trio.Event()
         self._full_since = math.inf
+        self._taken_bytes = 0  # since then
         now = trio.current_time()
         self._heard_at = now
         self._is_listening = True
@@ -86,7 +87,7 @@ class Link:
         data = frame(payload)
         if self._reason is not None or self._outbox_bytes + len(data) > self._settings.outbox_bytes:
             self._stats.dropped += 1
-            self._full_since = min(self._full_since, trio.current_time())
+            self._note_full()
             return False
         self._stats.frames_out += 1
         self._queue(data)
@@ -167,10 +168,17 @@ class Link:
 
     async def _write_some(self, data: bytes) -> None:
         await self._pipe.write(data)
-        self._outbox_bytes -= len(data)
         self._stats.bytes_out += len(data)
-        if self._outbox_bytes <= self._settings.outbox_bytes // 2:
-            self._full_since = math.inf
+        self._outbox_bytes -= len(data)
+        self._taken_bytes += len(data)
+        limit = self._settings.outbox_bytes
+        if self._outbox_bytes <= limit // 2 or self._taken_bytes >= limit:
+            self._full_since = math.inf  # it keeps up, or it takes a whole outbox and is only given more than that
+
+    def _note_full(self) -> None:
+        if self._full_since == math.inf:
+            self._full_since = trio.current_time()
+            self._taken_bytes = 0
 
     async def _watch(self) -> None:
         """Send heartbeats, and end the link when the peer shows no life or takes nothing."""

@@ -18,7 +18,7 @@ class Settings:
     outbox_bytes: int = 4 * MIB
     """What may wait to be written to one peer; `send` refuses what would exceed it."""
     stall_s: float = 10.0
-    """A peer whose outbox has been full for this long is cut off."""
+    """A peer whose outbox is full and that takes less than a whole outbox in this time is cut off."""
     linger_s: float = 0.5
     """How long a goodbye waits for the other end to hang up."""
     events: int = 256

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from troth_protocol.close.findings import Findings
@@ -32,7 +33,7 @@ UNBOND_LAG_EPOCHS: Final = 2
 WITNESS_SHARE: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Closed:
     """The result of a close: the new state, the next witness set, what was settled and punished, how many entries."""
 
@@ -42,10 +43,12 @@ class Closed:
     offences: tuple[tuple[bytes, Offence], ...]
     entries: int
 
+    @cached_property
     def emissions_root(self) -> bytes:
         """Merkle root over the lines of the settlements, in order."""
         return root(emission_leaves(self.settlements))
 
+    @cached_property
     def evidence_root(self) -> bytes:
         """Merkle root over the punished offences, in order."""
         return root([leaf_hash(key + encode([o.kind, o.offender, o.epoch])) for key, o in self.offences])

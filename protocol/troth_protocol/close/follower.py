@@ -18,7 +18,6 @@ from troth_protocol.close.seal import SEAL, SIGNED_SEAL, Seal, SignedSeal, verif
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
 from troth_protocol.log.book import Missing
-from troth_protocol.log.committee import load_committee
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import keep
 from troth_protocol.log.state import decode_state

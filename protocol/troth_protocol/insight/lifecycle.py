@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from troth_protocol.genesis import Genesis, Rules
 from troth_protocol.insight.contribution import content_key
@@ -39,6 +40,7 @@ from troth_protocol.wire.schema import PPM
 
 #: A first vote and up to two re-votes.
 ROUNDS = 3
+QUESTION_BYTES = 32
 
 
 def open_questions(state: State, genesis: Genesis, network: bytes, epoch: int) -> None:
@@ -76,27 +78,46 @@ def open_questions(state: State, genesis: Genesis, network: bytes, epoch: int) -
 def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settlement]:
     """Do what the close of an epoch means for each question, in the order of (opens, topic, index)."""
     entries = _by_question(state)
+    places = _places(state)
     ordered = sorted(
         state.items("questions", Question), key=lambda item: (item[1].opens, item[1].topic, item[1].index)
     )
     ending = [(key, question) for key, question in ordered if question.commit_last() == epoch]
     _fix_pots(state, genesis.rules, ending, entries)
-    return [
-        _close_question(state, genesis, epoch, key, state.question(key), entries.get(key, []))
-        for key, question in ordered
-        if question.closes() == epoch
-    ]
+    settled = []
+    for key in [key for key, question in ordered if question.closes() == epoch]:
+        settlement = _close_question(state, genesis, epoch, key, entries.get(key, []))
+        if not settlement.revote:
+            _forget(state, key, places.get(key, []))
+        settled.append(settlement)
+    return settled
 
 
 def _by_question(state: State) -> dict[bytes, list[tuple[bytes, Commit]]]:
     out: dict[bytes, list[tuple[bytes, Commit]]] = {}
-    for key, commit in state.items("commits", Commit):
+    for key, commit in state.rows("commits", Commit):
         out.setdefault(commit.question, []).append((key, commit))
+    for commits in out.values():
+        commits.sort(key=itemgetter(0))
+    return out
+
+
+def _places(state: State) -> dict[bytes, list[tuple[str, bytes]]]:
+    """Where rows about a question stand, besides its own: found in one pass, for all questions of a close."""
+    out: dict[bytes, list[tuple[str, bytes]]] = {}
+    for table in ("entrants", "attestations"):
+        for key in state.tables[table].rows:
+            out.setdefault(key[:QUESTION_BYTES], []).append((table, key))
+    for key, commit in state.rows("commits", Commit):
+        out.setdefault(commit.question, []).append(("commits", key))
+    for key, promise in state.rows("promises", Promise):
+        out.setdefault(promise.question, []).append(("promises", key))
     return out
 
 
 def _attester_bonds(state: State) -> dict[bytes, int]:
-    return {key: account.attester for key, account in state.items("accounts", Account) if account.attester}
+    bonded = [(key, row.attester) for key, row in state.rows("accounts", Account) if row.attester]
+    return dict(sorted(bonded))
 
 
 def _credit(state: State, key: bytes, amount: int) -> None:
@@ -141,9 +162,9 @@ def _close_question(
     genesis: Genesis,
     epoch: int,
     key: bytes,
-    question: Question,
     entries: Sequence[tuple[bytes, Commit]],
 ) -> Settlement:
+    question = state.question(key)
     # Wagers may have been scaled at an earlier close: read them as they are now.
     commits = [(commit_key, state.find("commits", commit_key, Commit) or commit) for commit_key, commit in entries]
     verdict = _tally(state, key, question)
@@ -157,11 +178,8 @@ def _close_question(
         return _settlement(key, question, None, attesters, revote=True)
     if verdict.outcome is None:
         forecasts = _void(state, genesis.rules, question, commits)
-        done = _settlement(key, question, None, attesters, forecasts)
-    else:
-        done = _settle(state, genesis, key, question, verdict.outcome, commits, attesters)
-    _forget(state, key, commits)
-    return done
+        return _settlement(key, question, None, attesters, forecasts)
+    return _settle(state, genesis, key, question, verdict.outcome, commits, attesters)
 
 
 def _settlement(
@@ -327,14 +345,8 @@ def _count(state: State, genesis: Genesis, question: Question, outcome: int) -> 
     state.put("topics", key, TopicRow(tuple(map(tuple, counts))))
 
 
-def _forget(state: State, key: bytes, commits: Sequence[tuple[bytes, Commit]]) -> None:
+def _forget(state: State, key: bytes, places: Sequence[tuple[str, bytes]]) -> None:
     """A settled question leaves the state; what it did stays in the seal's emissions root."""
-    for commit_key, _ in commits:
-        state.drop("commits", commit_key)
-    for table in ("entrants", "attestations"):
-        for place in [place for place in state.tables[table].rows if place.startswith(key)]:
-            state.drop(table, place)
-    for place, promise in state.items("promises", Promise):
-        if promise.question == key:
-            state.drop("promises", place)
+    for table, place in places:
+        state.drop(table, place)
     state.drop("questions", key)

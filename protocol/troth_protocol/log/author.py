@@ -7,20 +7,22 @@ starts when the certificate exists. At a new epoch everything that no cut holds 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook
-from troth_protocol.log.entry import OPS_MAX, Entry, make_entry
+from troth_protocol.log.entry import DEPS_MAX, OPS_MAX, Entry, make_entry
+from troth_protocol.log.evaluate import OFFENCES_MAX
 from troth_protocol.log.keep import keep, place_key
 from troth_protocol.log.ops import OPS, Op, Resume
 from troth_protocol.log.vote import CERTIFICATE, Certificate, Vote, verify_vote
-from troth_protocol.wire.codec import encode
+from troth_protocol.wire.codec import Value, encode
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import Certified, Submit
 
-BODY_MAX_BYTES = 100 * 1024
+#: Room for ops in an entry of 128 KiB, beside 256 deps and the header: the largest evidence must fit.
+BODY_MAX_BYTES = 116 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,12 @@ class Author:
         self._numbers = 0
 
     def submit(self, ops: tuple[Op, ...], deps: tuple[bytes, ...] = ()) -> int:
-        """Queue ops for the log; the number names them in later notices."""
+        """Queue ops for the log; the number names them in later notices.
+
+        Raises Invalid for what no entry could hold: no_ops, entry_too_large, and what the catalogue of ops says.
+        """
+        self._queue.append(_submission(self._numbers + 1, ops, deps))
         self._numbers += 1
-        self._queue.append(_submission(self._numbers, ops, deps))
         return self._numbers
 
     def is_idle(self) -> bool:
@@ -85,7 +90,6 @@ class Author:
 
     def open(self, book: LogBook) -> None:
         """A new epoch is open: what the cut left out goes back to the front of the queue."""
-        self.book = book
         flights = [*self._unacked.values(), *([self._flight] if self._flight else [])]
         self._flight, self._unacked = None, {}
         account = book.sealed.account(self.keys.public)
@@ -94,8 +98,10 @@ class Author:
                 self._queue.extendleft(reversed(flight.submissions))
             else:
                 self._finish(flight)
-        if account.frozen and not (self._queue and isinstance(self._queue[0].ops[0], Resume)):
-            self._queue.appendleft(_submission(0, (Resume(account.seq, account.head),), ()))
+        if self.book is not None and self.book.epoch != book.epoch:
+            # Entries of the epoch before are sealed or void: nothing can rely on them any more.
+            self._queue = deque(replace(submission, deps=()) for submission in self._queue)
+        self.book = book
 
     def restore(self, entry: Entry, certificate: Certificate | None) -> None:
         """Take back the newest own entry of the open epoch, at start; it is sent again as it is."""
@@ -107,11 +113,19 @@ class Author:
 
     def pump(self) -> None:
         """Sign and send the next entry, if there is one and nothing is under way."""
-        if self.book is None or not self.is_allowed or self._flight is not None or not self._queue:
+        if self.book is None or not self.is_allowed or self._flight is not None:
             return
-        chosen = self._choose(self.book)
+        self._resume(self.book)
+        chosen = self._choose(self.book) if self._queue else []
         if chosen:
             self._launch(self.book, chosen)
+
+    def _resume(self, book: LogBook) -> None:
+        """A frozen log goes on with a resume, if it may go on at all."""
+        account = book.sealed.account(self.keys.public)
+        is_due = account.frozen and account.offences < OFFENCES_MAX and not book.view(self.keys.public).is_resumed
+        if is_due and not (self._queue and isinstance(self._queue[0].ops[0], Resume)):
+            self._queue.appendleft(_submission(0, (Resume(account.seq, account.head),), ()))
 
     def _choose(self, book: LogBook) -> list[Submission]:
         chosen = self._take()
@@ -228,17 +242,29 @@ class Author:
             self.out.send(key, Submit(self._flight.entry.data))
 
     def supply(self, peer: bytes, ids: tuple[bytes, ...]) -> None:
-        """A witness misses entries: send those that the book holds."""
+        """A witness misses entries: send those that the book holds. Nobody else is answered at such a length."""
+        if self.book is None or self.book.committee.index(peer) is None:
+            return
         for key in ids:
-            stored = self.book.stored.get(key) if self.book else None
+            stored = self.book.stored.get(key)
             if stored is not None:
                 self.out.send(peer, Certified(CERTIFICATE.encode(stored.certificate), stored.entry.data))
 
 
 def _submission(number: int, ops: tuple[Op, ...], deps: tuple[bytes, ...]) -> Submission:
-    return Submission(number, ops, deps, len(encode([OPS.dump(op) for op in ops])))
+    values = [OPS.dump(op) for op in ops]
+    for value in values:
+        OPS.load(value)  # what nobody would take in must not block the log
+    submission = Submission(number, ops, deps, len(encode(list[Value](values))))
+    if not ops:
+        raise Invalid("no_ops", "an entry has at least one op")
+    if not _fits([submission]):
+        raise Invalid("entry_too_large", f"{len(ops)} ops, {submission.size_bytes} bytes, {len(deps)} deps")
+    return submission
 
 
 def _fits(submissions: list[Submission]) -> bool:
     ops = sum(len(submission.ops) for submission in submissions)
-    return ops <= OPS_MAX and sum(submission.size_bytes for submission in submissions) <= BODY_MAX_BYTES
+    deps = {dep for submission in submissions for dep in submission.deps}
+    size_bytes = sum(submission.size_bytes for submission in submissions)
+    return ops <= OPS_MAX and len(deps) <= DEPS_MAX and size_bytes <= BODY_MAX_BYTES

@@ -51,6 +51,8 @@ RowKey: TypeAlias = tuple[str, bytes]
 
 LOCK_EPOCHS_MAX = 1_000
 LOCK_EPOCHS_MIN = 2
+#: So many offences end an account.
+OFFENCES_MAX = 2
 _FEES_NONE, _FEES_ONE, _FEES_DUTY, _FEES_LOCK = 0, 1, 2, 3
 
 
@@ -86,7 +88,7 @@ class LogView:
     account: Account
     balance: int
     rows: dict[RowKey, Row] = field(default_factory=dict)
-    unbonded: list[tuple[str, int]] = field(default_factory=list)
+    unbonded: dict[str, int] = field(default_factory=dict)
     deps: set[bytes] = field(default_factory=set)
     is_resumed: bool = False
 
@@ -102,7 +104,8 @@ class LogView:
         self.deps.update(entry.deps)
         self.rows.update(delta.rows)
         self.is_resumed |= delta.resumed
-        self.unbonded += delta.unbonded
+        for role, amount in delta.unbonded:
+            self.unbonded[role] = self.unbonded.get(role, 0) + amount
 
     def new_credit(self, entry: Entry, dep_deltas: Mapping[bytes, Delta]) -> int:
         """What deps not relied on before pay to this author."""
@@ -162,7 +165,7 @@ def evaluate(view: LogView, entry: Entry, dep_deltas: Mapping[bytes, Delta]) -> 
 
 
 def _validate_standing(view: LogView, entry: Entry) -> None:
-    if view.account.offences > 1:
+    if view.account.offences >= OFFENCES_MAX:
         raise Invalid("tombstoned", "two offences end an account")
     resumes = isinstance(entry.ops[0], Resume)
     if view.account.frozen and not view.is_resumed and not resumes:
@@ -192,13 +195,9 @@ def _bond(at: Evaluation, op: Bond, _: int) -> None:
 
 
 def _unbond(at: Evaluation, op: Unbond, _: int) -> None:
-    unbonded = at.view.unbonded + at.delta.unbonded
-    leaving = sum(amount for role, amount in unbonded if role == op.role)
+    leaving = at.view.unbonded.get(op.role, 0) + sum(a for r, a in at.delta.unbonded if r == op.role)
     if op.amount < 1 or leaving + op.amount > at.view.account.bond(op.role):
         raise Invalid("insufficient_bond", f"{at.view.account.bond(op.role) - leaving} left as {op.role}")
-    # One amount more than the account's row can hold would make a state that nobody can load.
-    if len(at.view.account.unbonding) + len(unbonded) >= UNBONDING_MAX:
-        raise Invalid("too_many", f"at most {UNBONDING_MAX} amounts unbonding at a time")
     # A close adds one amount a role, and a row that is too long could never be read back.
     if len(at.view.account.unbonding) + len(ROLES) > UNBONDING_MAX:
         raise Invalid("too_many", f"{len(at.view.account.unbonding)} amounts are unbonding")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import TypeVar, cast
 
 from troth_protocol.errors import Invalid
@@ -87,6 +87,10 @@ class State:
         """Rows of a table in key order, safe against changes made while iterating."""
         rows = self.tables[table].rows
         return iter([(key, cast("R", rows[key])) for key in sorted(rows)])
+
+    def rows(self, table: str, kind: type[R]) -> ItemsView[bytes, R]:
+        """Rows of a table in no order that may matter: for looking through all of them."""
+        return cast("dict[bytes, R]", self.tables[table].rows).items()
 
     def put(self, table: str, key: bytes, row: Row) -> None:
         """Insert or replace a row."""
@@ -201,8 +205,7 @@ def genesis_state(genesis: Genesis) -> State:
             holder.key,
             Account(holder.balance, witness=holder.witness, attester=holder.attester, agent=holder.agent),
         )
-    supply = genesis.reserve + sum(h.balance + h.witness + h.attester + h.agent for h in genesis.holders)
-    state.put("totals", TOTALS_KEY, Totals(0, supply, 0, 0, genesis.reserve))
+    state.put("totals", TOTALS_KEY, Totals(0, genesis.supply(), 0, 0, genesis.reserve))
     return state
 
 

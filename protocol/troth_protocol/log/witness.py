@@ -13,7 +13,7 @@ from troth_protocol.log.entry import Entry, SignedHeader
 from troth_protocol.log.keep import keep, pack_vote, place_key
 from troth_protocol.log.vote import BATCH_MAX, VOTE, Certificate, Vote, sign_votes
 from troth_protocol.wire.crypto import KeyPair
-from troth_protocol.wire.messages import Refuse, StoredAck, VoteFor
+from troth_protocol.wire.messages import ITEMS_MAX, Refuse, StoredAck, VoteFor
 
 
 class Witness:
@@ -29,13 +29,18 @@ class Witness:
         self.is_stopped = False
         self.is_reported = False
         self._pending: list[Entry] = []
+        self._locked: dict[bytes, Entry] = {}
         self._asked: dict[bytes, bytes] = {}
         self._acks: dict[bytes, list[bytes]] = {}
 
     def restore_vote(self, entry: Entry, vote: Vote) -> None:
         """Take back a vote that is on disk, at start."""
-        self.locks[entry.header.author, entry.header.seq] = entry
+        self._lock(entry)
         self.votes[entry.id] = vote
+
+    def _lock(self, entry: Entry) -> None:
+        self.locks[entry.header.author, entry.header.seq] = entry
+        self._locked[entry.id] = entry
 
     def submit(self, peer: bytes, entry: Entry) -> None:
         """An author asks for a vote."""
@@ -61,9 +66,12 @@ class Witness:
             self.out.send(peer, VoteFor(entry.id, VOTE.encode(self.votes[entry.id])))
 
     def _fork(self, peer: bytes, entry: Entry, locked: Entry) -> None:
+        self._note_fork(entry, locked)
+        self.out.send(peer, Refuse(entry.id, "conflict", "another entry stands at this place", (), locked.data))
+
+    def _note_fork(self, entry: Entry, locked: Entry) -> None:
         if locked.header.incarnation == entry.header.incarnation:  # else it is refused, but proves nothing
             self.forks.setdefault(entry.header.author, (locked.signed, entry.signed))
-        self.out.send(peer, Refuse(entry.id, "conflict", "another entry stands at this place", (), locked.data))
 
     def _vote(self, peer: bytes, entry: Entry) -> None:
         try:
@@ -73,7 +81,7 @@ class Witness:
         except Invalid as error:
             self._refuse(peer, entry, error)
             return
-        self.locks[entry.header.author, entry.header.seq] = entry
+        self._lock(entry)
         self._asked[entry.id] = peer
         self._pending.append(entry)
 
@@ -95,15 +103,16 @@ class Witness:
         except Missing as error:
             self.out.send(peer, Refuse(known.id, "missing", error.detail[:200], error.ids))
             return False
+        locked = self.locks.get((known.header.author, known.header.seq))
+        if locked is not None and locked.id != known.id:
+            self._note_fork(known, locked)
         if not self.is_reported:
             self._acks.setdefault(peer, []).append(known.id)
         return is_new
 
     def _find(self, entry: bytes) -> Entry | None:
         stored = self.book.stored.get(entry)
-        if stored is not None:
-            return stored.entry
-        return next((locked for locked in self.locks.values() if locked.id == entry), None)
+        return self._locked.get(entry) if stored is None else stored.entry
 
     def flush(self) -> None:
         """Sign what is pending in batches, each lock persisted before its vote leaves; then acknowledge."""
@@ -111,7 +120,8 @@ class Witness:
             batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
             self._sign(batch)
         for peer, entries in self._acks.items():
-            self.out.send(peer, StoredAck(self.book.epoch, tuple(entries)))
+            for at in range(0, len(entries), ITEMS_MAX):
+                self.out.send(peer, StoredAck(self.book.epoch, tuple(entries[at : at + ITEMS_MAX])))
         self._acks.clear()
 
     def _sign(self, batch: list[Entry]) -> None:
@@ -128,6 +138,6 @@ class Witness:
         """Freeze: no vote of this epoch is signed from now on; storing and serving go on."""
         self.is_stopped = True
         for entry in self._pending:
-            del self.locks[entry.header.author, entry.header.seq]
+            del self.locks[entry.header.author, entry.header.seq], self._locked[entry.id]
             self._refuse(self._asked.pop(entry.id), entry, Invalid("closed", "the epoch is closing"))
         self._pending.clear()

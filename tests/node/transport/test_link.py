@@ -270,6 +270,20 @@ async def test_a_peer_that_catches_up_is_kept(alone, nursery, autojump_clock):
     assert end.reason is None
 
 
+async def test_a_peer_that_takes_all_it_can_is_kept_however_much_it_is_given(alone, nursery, autojump_clock):
+    end, other = alone
+    nursery.start_soon(_show_life, other)
+    for _ in range(100):  # 30 kB a second: a whole outbox in less than ten seconds, and it never runs empty
+        while end.link.send(b"x" * 996):
+            pass
+        other.is_frozen = False
+        end.pipe.wake()
+        await trio.lowlevel.checkpoint()
+        other.is_frozen = True
+        await trio.sleep(1)
+    assert end.reason is None
+
+
 async def _show_life(pipe):
     while not pipe.is_ended:
         await trio.sleep(1)

@@ -1,0 +1,322 @@
+"""One seeded run of a whole simulated network: chaos, then calm, then every promise of the close is checked.
+
+`Options` follow from the seed. `Recorder` hears what honest nodes say while they run; `check_*` compare disks afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from troth_node.testing.actor import Actor
+from troth_node.testing.samples import COIN, PACING, RULES, sample_genesis, seed
+from troth_node.testing.twists import FILTERS, TWISTS, Forker
+from troth_node.testing.world import Faults, SimNode, World
+from troth_protocol.close.ballots import MESSAGES as BALLOTS
+from troth_protocol.close.ballots import VoteMsg
+from troth_protocol.close.findings import load_findings
+from troth_protocol.close.seal import SEAL, SIGNED_SEAL
+from troth_protocol.core import Core, EpochOpened
+from troth_protocol.genesis import Phases
+from troth_protocol.log.author import Finalized
+from troth_protocol.log.entry import load_entry
+from troth_protocol.log.keep import epoch_key, unpack_stored, unpack_vote
+from troth_protocol.log.rows import Offence
+from troth_protocol.wire.codec import decode
+from troth_protocol.wire.messages import Ballot, Message, ReportMsg, SealVote, StoredAck, VoteFor
+
+CHAOS_MS: Final = 2_500
+CALM_EPOCHS: Final = 3
+CALM_LIMIT_MS: Final = 60_000
+PHASES: Final = Phases(commit=1, attest=2, reveal=2, attest_reveal=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything about a run but its dice."""
+
+    seed: int
+    weights: tuple[int, ...] = (1, 1, 1, 1)
+    authors: int = 2
+    faults: Faults = field(default_factory=Faults)
+    partitions: int = 0
+    crashes: int = 0
+    fuses: int = 0
+    traitors: tuple[tuple[int, str], ...] = ()
+    forker: bool = False
+
+    @classmethod
+    def of(cls, number: int) -> Options:
+        """The options that a seed stands for."""
+        rng = random.Random(number)
+        size = rng.choice((4, 4, 4, 5, 7))
+        weights = (1,) * size if rng.random() < 0.5 else tuple(rng.randint(1, 5) for _ in range(size))
+        kinds = [*TWISTS, *FILTERS, "twin"]
+        return cls(
+            number,
+            weights,
+            authors=rng.randint(2, 3),
+            faults=Faults(
+                drop=rng.choice((0, 0.02, 0.1, 0.25)),
+                duplicate=rng.choice((0, 0.1)),
+                delay_ms=rng.choice(((1, 5), (1, 40), (5, 150))),
+            ),
+            partitions=rng.choice((0, 0, 1, 2)),
+            crashes=rng.choice((0, 1, 2)),
+            fuses=rng.choice((0, 0, 2, 5)),
+            traitors=tuple(
+                (place, rng.choice(kinds)) for place in cls._traitors(weights, rng) if rng.random() < 0.8
+            ),
+            forker=rng.random() < 0.5,
+        )
+
+    @staticmethod
+    def _traitors(weights: tuple[int, ...], rng: random.Random) -> list[int]:
+        """Places whose weight together stays below a third."""
+        places, chosen, weight = list(range(len(weights))), list[int](), 0
+        rng.shuffle(places)
+        for place in places:
+            if 3 * (weight + weights[place]) < sum(weights):
+                chosen.append(place)
+                weight += weights[place]
+        return chosen
+
+
+class Recorder:
+    """What honest nodes have said; a contradiction fails at once."""
+
+    def __init__(self) -> None:
+        self.final: dict[bytes, tuple[bytes, bytes]] = {}
+        self._said: dict[tuple[object, ...], object] = {}
+        self._reported: set[tuple[bytes, int]] = set()
+
+    def once(self, what: tuple[object, ...], value: object) -> None:
+        """This node says this only once, or always the same."""
+        assert self._said.setdefault(what, value) == value, f"said twice, differently: {what[1:]}"
+
+    def say(self, node: SimNode, _peer: bytes, message: Message) -> None:
+        """One message leaves a core."""
+        core, me = node.core, node.keys.public
+        if core is None:
+            return
+        match message:
+            case VoteFor():
+                self.once((me, "vote", message.entry, core.epoch), message.vote)
+            case StoredAck():
+                assert (me, message.epoch) not in self._reported, "an ack after the own report"
+            case ReportMsg() if core.closer is not None and core.closer.own is not None:
+                if core.closer.own.payload == message.header:
+                    self.once((me, "report", core.epoch), message.header)
+                    self._reported.add((me, core.epoch))
+            case SealVote():
+                self.once((me, "seal", core.epoch), message.seal)
+            case Ballot():
+                self._ballot(me, core, message)
+            case _:
+                pass
+
+    def _ballot(self, me: bytes, core: Core, message: Ballot) -> None:
+        found = BALLOTS.load(decode(message.ballot))
+        if isinstance(found, VoteMsg) and found.member == core.chain.committee.index(me):
+            slot = decode(found.payload)
+            assert isinstance(slot, dict)
+            kind = "end" if found.vote in ("finalize", "skip") else found.vote
+            self.once((me, kind, message.epoch, slot["slot"]), (found.vote, found.payload))
+
+
+class Trial:
+    """One run."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.count = len(options.weights) + options.authors + options.forker
+        self.world = self._make_world()
+        self.keys = list(self.world.nodes)
+        self.traitors = {self.keys[place]: kind for place, kind in options.traitors}
+        self.forker = Forker() if options.forker else None
+        self.hostile = set(self.traitors) | ({self.keys[-1]} if options.forker else set())
+        self.honest = [key for key in self.keys if key not in self.hostile]
+        self.recorder = Recorder()
+        self.actors = {key: Actor(options.seed, self.world.nodes[key].name) for key in self.keys}
+        self._rng = random.Random(f"{options.seed}/trial")
+
+    def _make_world(self) -> World:
+        options = self.options
+        genesis = sample_genesis(
+            self.count,
+            len(options.weights),
+            weights=[100_000 * weight for weight in options.weights],
+            topics=(replace(COIN, phases=PHASES),),
+            rules=replace(RULES, attest_penalty_ppm=100_000),
+            pacing=replace(PACING, epoch_ms=250),
+        )
+        return World(genesis, [seed(number) for number in range(self.count)], options.seed, options.faults)
+
+    # The run
+
+    def run(self) -> None:
+        """Chaos, calm, checks."""
+        self._set_up()
+        self.world.run(lambda: False, CHAOS_MS)
+        self._calm_down()
+        target = max(core.epoch for core in self.cores()) + CALM_EPOCHS
+        done = self.world.run(
+            lambda: all(core.epoch >= target for core in self.cores()), CALM_LIMIT_MS
+        )
+        assert done, f"epochs {[core.epoch for core in self.cores()]}, wanted {target}: no progress in calm"
+        self.check()
+
+    def cores(self) -> list[Core]:
+        """The running honest cores."""
+        return [node.core for node in map(self.world.nodes.__getitem__, self.honest) if node.core is not None]
+
+    def _set_up(self) -> None:
+        world = self.world
+        world.on_notice = self._notice
+        world.on_say = self._say
+        for key in self.keys:
+            world.start(key)
+        for key, kind in self.traitors.items():
+            if kind == "twin":
+                world.start_twin(key, self._rng.sample(self.keys, len(self.keys) // 2))
+            elif kind in FILTERS:
+                world.filters[key] = FILTERS[kind]
+            else:
+                world.twists[key] = TWISTS[kind]()
+        if self.forker is not None:
+            world.filters[self.keys[-1]] = self.forker.filter
+        for _ in range(self.options.partitions):
+            world.at(self._rng.randrange(CHAOS_MS), self._partition)
+        for _ in range(self.options.crashes):
+            world.at(self._rng.randrange(CHAOS_MS), self._crash)
+        for _ in range(self.options.fuses):
+            world.at(self._rng.randrange(CHAOS_MS), self._light_fuse)
+
+    def _partition(self) -> None:
+        self.world.partition(self._rng.sample(self.keys, self._rng.randint(1, len(self.keys) - 1)))
+        self.world.at(self._rng.randint(50, 1_200), self.world.heal)
+
+    def _crash(self) -> None:
+        node = self.world.nodes[self._rng.choice(self.honest)]
+        if node.core is not None:
+            self.world.crash(node.keys.public)
+            self.world.at(self._rng.randint(1, 1_500), lambda: self._restart(node))
+
+    def _restart(self, node: SimNode) -> None:
+        if node.core is None:
+            self.world.start(node.keys.public)
+
+    def _light_fuse(self) -> None:
+        self.world.nodes[self._rng.choice(self.honest)].fuse = self._rng.randint(0, 60)
+
+    def _calm_down(self) -> None:
+        world = self.world
+        world.heal()
+        world.faults = Faults(0.01, 0.01, (1, 10))
+        for key in self.keys:
+            node = world.nodes[key]
+            node.fuse = None
+            self._restart(node)
+
+    def _say(self, node: SimNode, peer: bytes, message: Message) -> None:
+        if node.keys.public not in self.hostile:
+            self.recorder.say(node, peer, message)
+
+    def _notice(self, node: SimNode, event: object) -> None:
+        key = node.keys.public
+        match event:
+            case EpochOpened() if node.core is not None and self.forker is not None and key == self.keys[-1]:
+                self.forker.act(self.world, node)
+            case EpochOpened() if node.core is not None:
+                for ops in self.actors[key].act(node.core):
+                    node.core.submit(ops)
+            case Finalized() if key not in self.hostile:
+                self.recorder.final[event.entry] = (key, event.entry)
+            case _:
+                pass
+
+    # What must hold
+
+    def check(self) -> None:
+        """Every promise, on the disks of the honest."""
+        self._check_seals()
+        self._check_entries()
+        self._check_final()
+        self._check_votes()
+        self._check_states()
+        self._check_offences()
+
+    def _disks(self) -> Iterable[SimNode]:
+        return (self.world.nodes[key] for key in self.honest)
+
+    def _check_seals(self) -> None:
+        seals: dict[bytes, bytes] = {}
+        for node in self._disks():
+            for epoch, row in node.disk.scan("seals", b""):
+                match decode(row):
+                    case [bytes(signed), bytes()]:
+                        payload = SIGNED_SEAL.decode(signed).payload
+                        assert seals.setdefault(epoch, payload) == payload, f"two seals of {epoch.hex()}"
+                    case _:
+                        raise AssertionError("a seal row of another shape")
+
+    def _check_entries(self) -> None:
+        places: dict[bytes, bytes] = {}
+        for node in self._disks():
+            for place, row in node.disk.scan("entries", b""):
+                entry, _ = unpack_stored(row, self.world.genesis.network())
+                assert places.setdefault(place, entry.id) == entry.id, "two certified entries at one place"
+
+    def _check_final(self) -> None:
+        """An entry that its honest author calls final is in the cut of its epoch."""
+        for node in self._disks():
+            sealed = dict(node.disk.scan("seals", b""))
+            for _, row in node.disk.scan("own", b""):
+                entry = load_entry(row, self.world.genesis.network())
+                header = entry.header
+                if entry.id in self.recorder.final and epoch_key(header.epoch) in sealed:
+                    seq, _ = self._head(node, header.epoch, header.author)
+                    assert seq >= header.seq, f"final entry {header.seq} of {node.name} is not in its cut"
+                    kept = node.disk.find("entries", epoch_key(header.epoch) + header.author + header.seq.to_bytes(8, "big"))
+                    assert kept is not None, "a final entry is not stored at its author"
+                    assert unpack_stored(kept, self.world.genesis.network())[0].id == entry.id
+
+    def _head(self, node: SimNode, epoch: int, author: bytes) -> tuple[int, bytes]:
+        match decode(node.disk.find("seals", epoch_key(epoch)) or b""):
+            case [bytes(signed), bytes()]:
+                cut = SEAL.decode(SIGNED_SEAL.decode(signed).payload).cut
+                data = node.disk.find("cuts", cut)
+                assert data is not None, "a sealed cut is not stored"
+                return load_findings(data).heads.get(author, (0, b""))
+            case _:
+                raise AssertionError("a seal row of another shape")
+
+    def _check_votes(self) -> None:
+        for node in self._disks():
+            for place, row in node.disk.scan("votes", b""):
+                entry, vote = unpack_vote(row, self.world.genesis.network())
+                self.recorder.once((node.keys.public, "lock", place), (entry.id, vote.signature))
+
+    def _check_states(self) -> None:
+        roots: dict[int, bytes] = {}
+        for core in self.cores():
+            state = core.chain.state
+            assert state.is_conserved(), "supply is not conserved"
+            assert min(row.balance for _, row in _accounts(core)) >= 0, "a negative balance"
+            root = state.root()
+            assert roots.setdefault(core.epoch, root) == root, f"two states of epoch {core.epoch}"
+
+    def _check_offences(self) -> None:
+        for core in self.cores():
+            for _, offence in core.chain.state.items("offences", Offence):
+                assert offence.offender not in self.honest, f"{offence.kind}: an honest node was convicted"
+            for key, account in _accounts(core):
+                assert account.offences <= 2 + 2 * (key in self.hostile), "punished too often"
+
+
+def _accounts(core: Core):
+    from troth_protocol.log.rows import Account
+
+    return core.chain.state.items("accounts", Account)

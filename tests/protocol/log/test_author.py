@@ -1,0 +1,544 @@
+"""The author: one entry under way, on disk before it leaves, the same bytes until it is final or a new epoch opens."""
+
+from dataclasses import replace
+
+import pytest
+
+from troth_node.testing.ledger import Ledger, persisted, sent
+from troth_protocol.effects import Effects, Notice, Persist, Send
+from troth_protocol.errors import Invalid
+from troth_protocol.log.author import BODY_MAX_BYTES, Author, Finalized, Refused
+from troth_protocol.log.entry import DEPS_MAX, ENTRY_MAX_BYTES, OPS_MAX, load_entry
+from troth_protocol.log.keep import pack_stored, place_key, unpack_stored
+from troth_protocol.log.ops import EVIDENCE_MAX_BYTES, OPS, Accuse, Bond, Resume, Transfer
+from troth_protocol.log.vote import CERTIFICATE, sign_votes, verify_certificate
+from troth_protocol.wire.crypto import digest
+from troth_protocol.wire.messages import Certified, Submit
+
+ALICE, BOB, CAROL, DAVE, ERIN = range(5)  # the first four are witnesses
+ONE, TWO, THREE = (Bond(amount, "agent") for amount in (1, 2, 3))
+
+
+class Scene:
+    """Erin's log in a small network."""
+
+    def __init__(self, **options):
+        self.net = Ledger(**options)
+        self.author = Author(self.net.keys[ERIN], Effects())
+        self.author.is_allowed = True
+        self.author.open(self.net.book)
+
+    def pump(self):
+        """What the author does when it is pumped."""
+        self.author.pump()
+        return self.author.out.drain()
+
+    def submitted(self):
+        """Pump; the entry that went to the witnesses, if one did."""
+        entries = {message.entry for _, message in sent(self.pump()) if isinstance(message, Submit)}
+        assert len(entries) <= 1
+        return load_entry(entries.pop(), self.net.network) if entries else None
+
+    def vote(self, entry, *agents):
+        """Votes arrive; what the author does."""
+        net = self.net
+        for agent in agents:
+            [vote] = sign_votes(net.keys[agent], net.network, net.epoch, net.committee, [entry.id])
+            self.author.voted(net.key(agent), entry.id, vote)
+        return self.author.out.drain()
+
+    def ack(self, entry, *agents):
+        """Acks arrive; what the author has to say."""
+        for agent in agents:
+            self.author.stored(self.net.key(agent), (entry.id,))
+        return notices(self.author.out.drain())
+
+    def finish(self, entry):
+        """All the way to final."""
+        self.vote(entry, ALICE, BOB, CAROL)
+        return self.ack(entry, ALICE, BOB, CAROL)
+
+    def next_epoch(self, book=None):
+        """The epoch closes, with the author's own book as the cut unless another is given."""
+        if book is not None:
+            self.net.book = book
+        self.net.close()
+        self.author.open(self.net.book)
+
+
+@pytest.fixture
+def scene():
+    return Scene()
+
+
+def notices(effects):
+    return [effect.event for effect in effects if isinstance(effect, Notice)]
+
+
+def code(action, *args):
+    with pytest.raises(Invalid) as refusal:
+        action(*args)
+    return refusal.value.code
+
+
+# From submission to final
+
+
+def test_an_entry_is_on_disk_before_any_witness_sees_it(scene):
+    scene.author.submit((ONE,))
+    effects = scene.pump()
+    assert [type(effect) for effect in effects] == [Persist] + [Send] * 4
+    [(_, message)] = {message: (peer, message) for peer, message in sent(effects)}.values()
+    entry = load_entry(message.entry, scene.net.network)
+    assert (effects[0].table, effects[0].key) == ("own", place_key(1, scene.net.key(ERIN), 1))
+    assert (effects[0].value, effects[0].once) == (entry.data, True)
+    assert {peer for peer, _ in sent(effects)} == {member.key for member in scene.net.committee.members}
+
+
+def test_three_of_four_votes_make_a_certificate_on_disk_before_anybody_is_told(scene):
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    assert scene.vote(entry, ALICE, BOB) == []
+    effects = scene.vote(entry, CAROL)
+    assert [type(effect) for effect in effects] == [Persist] + [Send] * 4
+    stored, certificate = unpack_stored(effects[0].value, scene.net.network)
+    verify_certificate(certificate, scene.net.network, scene.net.committee)
+    assert stored == entry
+    told = dict(sent(effects))
+    assert told[scene.net.key(ALICE)] == Certified(CERTIFICATE.encode(certificate), None)
+    assert told[scene.net.key(DAVE)] == Certified(CERTIFICATE.encode(certificate), entry.data)
+
+
+def test_three_of_four_acks_make_it_final(scene):
+    number = scene.author.submit((ONE,))
+    entry = scene.submitted()
+    scene.vote(entry, ALICE, BOB, CAROL)
+    assert scene.ack(entry, ALICE, BOB) == []
+    assert scene.ack(entry, CAROL) == [Finalized(number, entry.id)]
+    assert scene.ack(entry, DAVE) == []
+    assert scene.author.is_idle()
+
+
+def test_an_ack_counts_once_and_from_witnesses_only(scene):
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    scene.vote(entry, ALICE, BOB, CAROL)
+    assert scene.ack(entry, ALICE, ALICE, ALICE, ERIN, ERIN) == []
+
+
+def test_an_ack_before_the_certificate_counts_for_nothing(scene):
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    assert scene.ack(entry, ALICE, BOB, CAROL) == []
+    scene.vote(entry, ALICE, BOB, CAROL)
+    assert not scene.author.is_idle()
+
+
+def test_one_entry_at_a_time_the_next_when_the_certificate_exists(scene):
+    scene.author.submit((ONE,))
+    first = scene.submitted()
+    scene.author.submit((TWO,))
+    assert scene.submitted() is None
+    scene.vote(first, ALICE, BOB, CAROL)
+    second = scene.submitted()
+    assert (second.header.seq, second.header.prev) == (2, first.id)
+
+
+def test_what_is_queued_together_goes_into_one_entry(scene):
+    numbers = [scene.author.submit((op,)) for op in (ONE, TWO, THREE)]
+    entry = scene.submitted()
+    assert entry.ops == (ONE, TWO, THREE)
+    assert [notice.number for notice in scene.finish(entry)] == numbers
+
+
+def test_nothing_is_signed_before_it_is_allowed_or_an_epoch_is_open():
+    early = Author(Ledger().keys[ERIN], Effects())
+    early.submit((ONE,))
+    early.is_allowed = True
+    early.pump()
+    early.stored(bytes(32), (bytes(32),))
+    early.resend()
+    early.supply(bytes(32), (bytes(32),))
+    assert early.out.drain() == []
+    scene = Scene()
+    scene.author.is_allowed = False
+    scene.author.submit((ONE,))
+    assert scene.pump() == []
+
+
+# Votes
+
+
+def test_a_vote_counts_once(scene):
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    assert scene.vote(entry, ALICE, ALICE, ALICE, BOB, BOB) == []
+
+
+def test_a_vote_is_taken_from_its_witness_only(scene):
+    net = scene.net
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    [vote] = sign_votes(net.keys[ALICE], net.network, 1, net.committee, [entry.id])
+    for peer in (net.key(BOB), net.key(ERIN), digest(b"nobody")):
+        scene.author.voted(peer, entry.id, vote)
+    assert scene.vote(entry, BOB, CAROL) == []
+
+
+def test_a_bad_vote_raises_and_counts_for_nothing(scene):
+    net = scene.net
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    [vote] = sign_votes(net.keys[ALICE], net.network, 1, net.committee, [entry.id])
+    [other] = sign_votes(net.keys[ALICE], net.network, 1, net.committee, [digest(b"x")])
+    [late] = sign_votes(net.keys[ALICE], net.network, 2, net.committee, [entry.id])
+    assert code(scene.author.voted, net.key(ALICE), entry.id, replace(vote, signature=bytes(64))) == "bad_signature"
+    assert code(scene.author.voted, net.key(ALICE), entry.id, other) == "bad_branch"
+    assert code(scene.author.voted, net.key(ALICE), entry.id, late) == "bad_signature"
+    assert scene.vote(entry, BOB, CAROL) == []
+    assert scene.vote(entry, ALICE) != []
+
+
+def test_a_vote_for_another_entry_or_too_late_is_ignored(scene):
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    other = scene.net.entry(ERIN, TWO)
+    assert scene.vote(other, ALICE, BOB, CAROL) == []
+    scene.vote(entry, ALICE, BOB, CAROL)
+    assert scene.vote(entry, DAVE) == []
+
+
+# Refusals
+
+
+def test_what_the_rules_refuse_is_said_and_does_not_block_the_log(scene):
+    bad = scene.author.submit((Bond(10**30, "agent"),))
+    scene.author.submit((ONE,))
+    effects = scene.pump()
+    assert [(notice.number, notice.code) for notice in notices(effects)] == [(bad, "insufficient_balance")]
+    [entry] = {message.entry for _, message in sent(effects)}
+    assert load_entry(entry, scene.net.network).ops == (ONE,)
+
+
+def test_of_submissions_that_do_not_go_together_the_later_is_refused(scene):
+    half = scene.net.account(ERIN).balance * 2 // 3
+    first = scene.author.submit((Bond(half, "agent"),))
+    second = scene.author.submit((Bond(half, "agent"),))
+    third = scene.author.submit((ONE,))
+    effects = scene.pump()
+    assert [type(notice) for notice in notices(effects)] == [Refused]
+    assert notices(effects)[0].number == second
+    [data] = {message.entry for _, message in sent(effects)}
+    assert [notice.number for notice in scene.finish(load_entry(data, scene.net.network))] == [first, third]
+
+
+def test_a_submission_is_all_or_nothing(scene):
+    scene.author.submit((ONE, Bond(10**30, "agent")))
+    effects = scene.pump()
+    assert [notice.code for notice in notices(effects)] == ["insufficient_balance"]
+    assert sent(effects) == []
+    assert scene.author.is_idle()
+
+
+def test_only_refusals_leave_no_entry(scene):
+    scene.author.submit((Bond(10**30, "agent"),))
+    assert persisted(scene.pump(), "own") == []
+
+
+def test_a_submission_waits_for_its_deps(scene):
+    net = scene.net
+    paid = net.entry(ALICE, Transfer(net.key(ERIN), 5, b""))
+    scene.author.submit((ONE,))
+    scene.author.submit((TWO,), (paid.id,))
+    scene.author.submit((THREE,))
+    first = scene.submitted()
+    assert first.ops == (ONE,)
+    scene.finish(first)
+    assert scene.submitted() is None
+    net.book.add(paid, net.certify(paid))
+    second = scene.submitted()
+    assert (second.ops, second.deps) == ((TWO, THREE), (paid.id,))
+
+
+def test_deps_that_never_came_block_no_later_epoch(scene):
+    number = scene.author.submit((ONE,), (digest(b"never"),))
+    scene.author.submit((TWO,))
+    assert scene.submitted() is None
+    scene.next_epoch()
+    entry = scene.submitted()
+    assert (entry.ops, entry.deps) == ((ONE, TWO), ())
+    assert Finalized(number, entry.id) in scene.finish(entry)
+
+
+def test_a_dep_that_was_sealed_meanwhile_is_left_out(scene):
+    net = scene.net
+    paid = net.put(ALICE, Transfer(net.key(ERIN), 5, b""))
+    everything = Bond(net.account(ERIN).balance + 5 - net.genesis.rules.fee, "agent")
+    scene.author.submit((everything,), (paid.id,))
+    void = scene.submitted()
+    assert void.deps == (paid.id,)
+    scene.next_epoch()
+    entry = scene.submitted()
+    assert (entry.ops, entry.deps) == ((everything,), ())
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("ops", "deps", "expected"),
+    [
+        ((), (), "no_ops"),
+        ((ONE,) * (OPS_MAX + 1), (), "entry_too_large"),
+        ((Accuse(bytes(60_000)), Accuse(bytes(60_000))), (), "entry_too_large"),
+        ((ONE,), tuple(digest(bytes([n % 256, n >> 8])) for n in range(DEPS_MAX + 1)), "entry_too_large"),
+        ((Bond(-1, "agent"),), (), "bad_amount"),
+        ((Bond(1, "king"),), (), "bad_field"),
+        ((Transfer(bytes(32), 1, bytes(65)),), (), "bad_field"),
+        ((Accuse(bytes(EVIDENCE_MAX_BYTES + 1)),), (), "bad_field"),
+    ],
+)
+def test_what_no_entry_could_hold_is_refused_at_once_and_blocks_nothing(scene, ops, deps, expected):
+    assert code(scene.author.submit, ops, deps) == expected
+    assert scene.author.is_idle()
+    assert scene.author.submit((ONE,)) == 1
+    assert scene.submitted().ops == (ONE,)
+
+
+def test_the_largest_ops_fit_an_entry():
+    scene = Scene()
+    scene.author.submit((Accuse(bytes(EVIDENCE_MAX_BYTES)),))
+    assert len(scene.submitted().data) <= ENTRY_MAX_BYTES
+
+
+def test_the_fullest_entry_with_the_most_deps_is_one_that_others_take(scene):
+    net = scene.net
+    deps = [digest(bytes([n])) for n in range(DEPS_MAX)]
+    room = BODY_MAX_BYTES - len(OPS.encode(Accuse(bytes(70_000)))) - len(OPS.encode(Accuse(bytes(300)))) - 50
+    ops = (Accuse(bytes(70_000)), Accuse(bytes(room)))
+    scene.author.submit(ops, tuple(deps))
+    made = scene.author._make(net.book, list(scene.author._queue))
+    assert len(made.data) > ENTRY_MAX_BYTES - 5_000
+    load_entry(made.data, net.network)
+
+
+def test_what_does_not_fit_one_entry_goes_into_the_next(scene):
+    net = scene.net
+    large = Accuse(bytes(BODY_MAX_BYTES // 2))
+    scene.author.submit((large,))
+    scene.author.submit((large,))
+    first = scene.submitted()
+    assert first.ops == (large,)
+    scene.vote(first, ALICE, BOB, CAROL)
+    assert scene.submitted().ops == (large,)
+    many = Scene()
+    for _ in range(OPS_MAX + 5):
+        many.author.submit((ONE,))
+    assert len(many.submitted().ops) == OPS_MAX
+    crowd = Scene()
+    paid = [net.put(ALICE, Transfer(net.key(ERIN), 1, b"")) for _ in range(3)]
+    crowd.author.open(net.book)
+    for at in range(0, DEPS_MAX + 1, 64):
+        crowd.author.submit((ONE,), tuple(digest(bytes([n % 256, n >> 8])) for n in range(at, at + 64)))
+    crowd.author.submit((TWO,), (paid[0].id,))
+    assert len({dep for one in crowd.author._take() for dep in one.deps}) == DEPS_MAX
+
+
+def test_a_bad_submission_among_many_that_do_not_fit_together(scene):
+    """The bad one is refused, what fits is sent, the rest waits."""
+    large = Accuse(bytes(BODY_MAX_BYTES // 2))
+    bad = scene.author.submit((Bond(10**30, "agent"),))
+    scene.author.submit((large,))
+    scene.author.submit((large,))
+    effects = scene.pump()
+    assert [notice.number for notice in notices(effects)] == [bad]
+    [data] = {message.entry for _, message in sent(effects)}
+    entry = load_entry(data, scene.net.network)
+    assert entry.ops == (large,)
+    scene.vote(entry, ALICE, BOB, CAROL)
+    assert scene.submitted().ops == (large,)
+
+
+# Epochs
+
+
+def test_what_the_cut_left_out_is_signed_again_in_its_order(scene):
+    numbers = [scene.author.submit((op,)) for op in (ONE, TWO)]
+    first = scene.submitted()
+    scene.author.submit((THREE,))
+    scene.next_epoch(scene.net.new_book())
+    again = scene.submitted()
+    assert (again.header.epoch, again.header.seq, again.ops) == (2, 1, (ONE, TWO, THREE))
+    assert again.id != first.id
+    assert [notice.number for notice in scene.finish(again)] == [*numbers, 3]
+
+
+def test_certified_but_left_out_is_signed_again_too(scene):
+    scene.author.submit((ONE,))
+    first = scene.submitted()
+    scene.vote(first, ALICE, BOB, CAROL)
+    scene.author.submit((TWO,))
+    scene.submitted()
+    scene.next_epoch(scene.net.new_book())
+    assert scene.submitted().ops == (ONE, TWO)
+
+
+def test_what_the_cut_holds_is_final(scene):
+    number = scene.author.submit((ONE,))
+    entry = scene.submitted()
+    scene.vote(entry, ALICE, BOB, CAROL)
+    scene.next_epoch()
+    assert notices(scene.pump()) == [Finalized(number, entry.id)]
+    assert scene.author.is_idle()
+
+
+def test_what_became_impossible_meanwhile_is_refused(scene):
+    net = scene.net
+    number = scene.author.submit((Bond(net.account(ERIN).balance - net.genesis.rules.fee, "agent"),))
+    scene.submitted()
+    net.set_account(ERIN, balance=5)
+    scene.author.open(net.book)
+    assert [(notice.number, notice.code) for notice in notices(scene.pump())] == [(number, "insufficient_balance")]
+
+
+def test_a_restored_author_goes_on_under_the_next_incarnation(scene):
+    scene.author.incarnation = 1
+    scene.author.submit((ONE,))
+    first = scene.submitted()
+    assert first.header.incarnation == 1
+    scene.vote(first, ALICE, BOB, CAROL)
+    scene.author.submit((TWO,))
+    assert scene.submitted().header.incarnation == 1
+    scene.next_epoch()
+    scene.net.set_account(ERIN, incarnation=4)
+    scene.author.open(scene.net.book)
+    assert scene.submitted().header.incarnation == 4
+
+
+# Freezes
+
+
+def test_a_frozen_log_resumes_by_itself_in_front_of_everything(scene):
+    scene.author.submit((ONE,))
+    scene.net.set_account(ERIN, frozen=True, offences=1)
+    scene.author.open(scene.net.book)
+    entry = scene.submitted()
+    assert entry.ops == (Resume(0, bytes(32)), ONE)
+    scene.vote(entry, ALICE, BOB, CAROL)
+    scene.author.submit((TWO,))
+    assert scene.submitted().ops == (TWO,)
+
+
+def test_it_resumes_once_even_if_nothing_else_is_to_do(scene):
+    scene.net.set_account(ERIN, frozen=True, offences=1)
+    scene.author.open(scene.net.book)
+    entry = scene.submitted()
+    assert entry.ops == (Resume(0, bytes(32)),)
+    assert scene.finish(entry) == [Finalized(0, entry.id)]
+    assert scene.pump() == []
+    scene.author.open(scene.net.book)  # the process starts again in the same epoch
+    assert scene.pump() == []
+
+
+def test_a_resume_of_ones_own_is_not_doubled(scene):
+    scene.net.set_account(ERIN, frozen=True, offences=1)
+    scene.author.open(scene.net.book)
+    scene.author.submit((Resume(0, bytes(32)), ONE))
+    assert scene.submitted().ops == (Resume(0, bytes(32)), ONE)
+
+
+def test_an_ended_log_says_so_and_stays_silent(scene):
+    scene.net.set_account(ERIN, frozen=True, offences=2)
+    scene.author.open(scene.net.book)
+    assert scene.pump() == []
+    scene.author.submit((ONE,))
+    assert [notice.code for notice in notices(scene.pump())] == ["tombstoned"]
+    assert scene.pump() == []
+
+
+# Restart
+
+
+def test_an_entry_on_disk_is_sent_again_as_it_was(scene):
+    scene.author.submit((ONE,))
+    scene.author.submit((TWO,))
+    entry = scene.submitted()
+    again = Scene()
+    again.author.restore(entry, None)
+    again.author.submit((THREE,))
+    assert again.pump() == []
+    again.author.resend()
+    assert {message for _, message in sent(again.author.out.drain())} == {Submit(entry.data)}
+    assert [type(notice) for notice in again.finish(entry)] == [Finalized]
+    assert again.submitted().ops == (THREE,)
+
+
+def test_a_frozen_logs_entry_on_disk_is_sent_again_as_it_was(scene):
+    """A restart in the middle of a resume: nothing else may be signed at its place."""
+    scene.net.set_account(ERIN, frozen=True, offences=1)
+    scene.author.open(scene.net.book)
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    again = Author(scene.net.keys[ERIN], Effects())
+    again.open(scene.net.new_book())
+    assert again.is_idle()
+    again.restore(entry, None)
+    again.is_allowed = True
+    again.pump()
+    assert again.out.drain() == []
+
+
+def test_a_certified_entry_on_disk_is_shown_again(scene):
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    [row] = persisted(scene.vote(entry, ALICE, BOB, CAROL), "entries")
+    _, certificate = unpack_stored(row.value, scene.net.network)
+    assert row.value == pack_stored(entry, certificate)
+    again = Scene()
+    again.author.restore(entry, certificate)
+    again.author.resend()
+    messages = {message for _, message in sent(again.author.out.drain())}
+    assert messages == {Certified(CERTIFICATE.encode(certificate), entry.data)}
+    assert again.ack(entry, ALICE, BOB, CAROL) == [Finalized(0, entry.id)]
+
+
+# Saying it again
+
+
+def test_only_who_has_not_answered_is_asked_again(scene):
+    scene.author.submit((ONE,))
+    entry = scene.submitted()
+    scene.vote(entry, ALICE)
+    scene.author.resend()
+    assert {peer for peer, _ in sent(scene.author.out.drain())} == {scene.net.key(n) for n in (BOB, CAROL, DAVE)}
+    scene.vote(entry, BOB, CAROL)
+    scene.ack(entry, DAVE)
+    scene.author.resend()
+    again = sent(scene.author.out.drain())
+    assert {peer for peer, _ in again} == {scene.net.key(n) for n in (ALICE, BOB, CAROL)}
+    assert all(message.entry == entry.data for _, message in again)
+
+
+def test_a_peer_that_came_back_is_asked_alone(scene):
+    scene.author.submit((ONE,))
+    scene.submitted()
+    scene.author.resend(scene.net.key(BOB))
+    assert [peer for peer, _ in sent(scene.author.out.drain())] == [scene.net.key(BOB)]
+    scene.author.resend(scene.net.key(ERIN))
+    assert scene.author.out.drain() == []
+
+
+def test_a_witness_is_supplied_with_what_it_misses(scene):
+    net = scene.net
+    paid = net.put(ALICE, Transfer(net.key(ERIN), 5, b""))
+    scene.author.supply(net.key(BOB), (paid.id, digest(b"unknown")))
+    [(peer, message)] = sent(scene.author.out.drain())
+    assert (peer, message.entry) == (net.key(BOB), paid.data)
+
+
+def test_nobody_else_is(scene):
+    net = scene.net
+    paid = net.put(ALICE, Transfer(net.key(ERIN), 5, b""))
+    for peer in (net.key(ERIN), digest(b"stranger")):
+        scene.author.supply(peer, (paid.id,) * 512)
+    assert scene.author.out.drain() == []
