@@ -164,19 +164,18 @@ class Duties:
     def _advance_vote(self, vote: OwnVote, question: Question, epoch: int) -> None:
         place = vote.question + self.core.keys.public
         sealed = self.core.chain.state.find("attestations", place, Attestation)
-        is_sealed = sealed is not None and sealed.round == vote.round
-        if not is_sealed and question.is_attest_open(epoch):
+        if sealed is None:
+            return
+        if sealed.digest is None and question.is_attest_open(epoch):
             self._send_vote(vote)
-        elif is_sealed and sealed is not None and sealed.outcome is None and question.is_attest_reveal_open(epoch):
+        elif sealed.digest is not None and sealed.outcome is None and question.is_attest_reveal_open(epoch):
             self._submit("open", vote.question, AttestReveal(vote.question, vote.outcome, vote.salt))
 
     def due_votes(self) -> list[bytes]:
         """Questions whose vote we owe and have not cast: the agent must say what it saw."""
-        core = self.core
-        if not core.chain.state.account(core.keys.public).attester:
-            return []
-        return [
-            key
-            for key, question in core.chain.state.items("questions", Question)
-            if question.is_attest_open(core.epoch) and (key, question.round) not in self.votes
-        ]
+        core, due = self.core, []
+        for key, question in core.chain.state.items("questions", Question):
+            duty = core.chain.state.find("attestations", key + core.keys.public, Attestation)
+            if duty is not None and question.is_attest_open(core.epoch) and (key, question.round) not in self.votes:
+                due.append(key)
+        return due

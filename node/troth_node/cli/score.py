@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 import click
 
+from troth_node.cli.failure import one_line
+
 
 @click.command("score")
 @click.argument("file", type=click.File("rb"), default="-")
@@ -31,17 +33,18 @@ def command(file: BinaryIO) -> None:
     \b
     Example:
       troth score questions.jsonl > results.jsonl
-    """
+    """  # noqa: D301 - click looks for a real backspace
     from troth_node.scoring import ScoringError, dump, score_line  # noqa: PLC0415
 
     is_clean = True
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            click.echo(dump(score_line(line)))
-        except ScoringError as error:
-            click.echo(f"troth: line {number}: {error}", err=True)
-            is_clean = False
+    with one_line():
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                click.echo(dump(score_line(line)))
+            except ScoringError as error:
+                click.echo(f"troth: line {number}: {error}", err=True)
+                is_clean = False
     if not is_clean:
         sys.exit(1)

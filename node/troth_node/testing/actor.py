@@ -127,17 +127,16 @@ class Actor:
 
     def _vote(self, core: Core, key: bytes, question: Question) -> list[Op]:
         state, me = core.chain.state, core.keys.public
-        if not state.account(me).attester:
+        vote = state.find("attestations", key + me, Attestation)
+        if vote is None:
             return []
         rng = self._rng("vote", key, question.round)
         truth = digest(key)[0] % len(question.prior)
         outcome = rng.randrange(len(question.prior)) if rng.random() < self.habits.err else truth
         salt = self._secret("vote", key, question.round)
-        vote = state.find("attestations", key + me, Attestation)
-        has_voted = vote is not None and vote.round >= question.round
-        if question.is_attest_open(core.epoch) and not has_voted:
+        if question.is_attest_open(core.epoch) and vote.digest is None:
             return [Attest(key, attest_digest(core.chain.network, me, key, salt, outcome))]
-        is_due = vote is not None and vote.round == question.round and vote.outcome is None
+        is_due = vote.digest is not None and vote.outcome is None
         if question.is_attest_reveal_open(core.epoch) and is_due and rng.random() >= self.habits.forget:
             return [AttestReveal(key, outcome, salt)]
         return []

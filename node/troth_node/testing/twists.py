@@ -150,23 +150,23 @@ def make_lies(style: str) -> Twist:
     return lies
 
 
-def _forge_head(findings: Findings, rng: random.Random, _: Core) -> None:
+def _forge_head(findings: Findings, rng: random.Random, _core: Core) -> None:
     for author, (seq, _) in list(findings.heads.items()):
         findings.heads[author] = (seq, rng.randbytes(32))
 
 
-def _inflate(findings: Findings, rng: random.Random, _: Core) -> None:
+def _inflate(findings: Findings, rng: random.Random, _core: Core) -> None:
     for author, (seq, _) in list(findings.heads.items()):
         findings.heads[author] = (seq + rng.randint(1, HUGE), rng.randbytes(32))
 
 
-def _go_back(findings: Findings, _: random.Random, core: Core) -> None:
+def _go_back(findings: Findings, _rng: random.Random, core: Core) -> None:
     for author, _ in core.chain.state.items("accounts", object):
         account = core.chain.state.account(author)
         findings.heads[author] = (max(1, account.seq), account.head)
 
 
-def _withhold(findings: Findings, rng: random.Random, _: Core) -> None:
+def _withhold(findings: Findings, rng: random.Random, _core: Core) -> None:
     for author in list(findings.heads):
         if rng.random() < 0.7:
             del findings.heads[author]
@@ -178,11 +178,11 @@ def _claim(findings: Findings, rng: random.Random, core: Core) -> None:
     findings.claims[rng.randbytes(32)] = rng.randbytes(8)
 
 
-def _slander(findings: Findings, rng: random.Random, _: Core) -> None:
+def _slander(findings: Findings, rng: random.Random, _core: Core) -> None:
     findings.add_evidence(rng.randbytes(100))
 
 
-def _confuse(findings: Findings, rng: random.Random, _: Core) -> None:
+def _confuse(findings: Findings, rng: random.Random, _core: Core) -> None:
     findings.reporters = {rng.randbytes(32)}
 
 

@@ -63,7 +63,9 @@ class SimNode:
     starts: int = 0
     timers: dict[str, int] = field(default_factory=dict)
     fuse: int | None = None
+    is_restored: bool = False
     crashes: int = 0
+    said: dict[int, Message] = field(default_factory=dict)
 
 
 @dataclass
@@ -112,9 +114,9 @@ class World:
 
     # Nodes that come and go
 
-    def start(self, key: bytes, *, is_restored: bool = False) -> Core:
+    def start(self, key: bytes) -> Core:
         """Start (or restart) a node on its disk and link it to everybody who is up."""
-        return self._start(self.nodes[key], is_restored=is_restored)
+        return self._start(self.nodes[key])
 
     def start_twin(self, key: bytes, friends: Iterable[bytes]) -> Core:
         """A second process with a node's key and a disk of its own: it and `friends` see only each other."""
@@ -122,16 +124,16 @@ class World:
         twin = self.twins.setdefault(key, SimNode(self.nodes[key].keys, self.nodes[key].name + "'"))
         return self._start(twin)
 
-    def _start(self, node: SimNode, *, is_restored: bool = False) -> Core:
+    def _start(self, node: SimNode) -> Core:
         node.starts += 1
         node.timers = {}
         node.fuse = None
         key = node.keys.public
         nonce = digest(key + node.starts.to_bytes(4, "big"))
-        profile = Profile(node.name, (), "sim", nonce, is_restored)
+        profile = Profile(node.name, (), "sim", nonce, node.is_restored)
         core = node.core = Core(self.genesis, node.keys, node.disk, profile)
         if self.on_say is not None:
-            self._listen(node, core, self.on_say)
+            self._listen(node, core)
         core.start()
         for other in [*self.nodes.values(), *self.twins.values()]:
             if other.core is not None and other is not node:
@@ -141,14 +143,16 @@ class World:
         self.flush(node)
         return core
 
-    def _listen(self, node: SimNode, core: Core, on_say: Callable[[SimNode, bytes, Message], None]) -> None:
-        send = core.out.send
+    def _listen(self, node: SimNode, core: Core) -> None:
+        """Remember what each frame says until it leaves: cheaper than decoding it again."""
+        out, send = core.out, core.out.send
 
         def say(peer: bytes, message: Message) -> None:
-            on_say(node, peer, message)
             send(peer, message)
+            if peer != node.keys.public:
+                node.said[id(out._items[-1])] = message  # noqa: SLF001
 
-        core.out.send = say  # type: ignore[method-assign] # the one place that hears messages before they are bytes
+        out.send = say  # type: ignore[method-assign] # the one place that knows messages before they are bytes
 
     def crash(self, key: bytes) -> None:
         """Kill a node: its disk stays, everything else is gone."""
@@ -157,6 +161,7 @@ class World:
     def _crash(self, node: SimNode) -> None:
         node.core = None
         node.crashes += 1
+        node.said.clear()
         for other in self.nodes.values():
             if other.core is not None:
                 other.core.link_down(node.keys.public)
@@ -238,6 +243,9 @@ class World:
 
     def _send(self, node: SimNode, send: Send) -> None:
         key = node.keys.public
+        message = node.said.pop(id(send), None)
+        if self.on_say is not None and message is not None:
+            self.on_say(node, send.peer, message)
         if key in self.twins and (send.peer in self.friends[key]) != (node is self.twins[key]):
             return
         twist = self.twists.get(key)

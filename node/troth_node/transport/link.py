@@ -1,11 +1,11 @@
 """One long-lived stream with one peer: one task reads, one writes, and both ends show each other that they live.
 
 On the wire (protocol `/troth/1`) every frame is a four-byte big-endian length and that many bytes. Frames of two bytes
-or more are payloads. A frame of one byte is a control frame: 0 is a heartbeat, sent when nothing else was sent for a
-heartbeat's time, and never answered; 1 to 5 are a goodbye, the last frame of its sender (1 leaving, 2 forgotten,
-3 duplicate link, 4 full, 5 refused). Any other single byte is refused. Whoever receives a goodbye closes the
-connection; whoever hears nothing at all for two heartbeats' time does too, and so does whoever meets a bad length.
-An end without a goodbye is a crash.
+or more are payloads. A frame of one byte is a control frame: 0 is a heartbeat, sent once in every heartbeat's time
+unless other frames wait to be sent, and never answered; 1 to 5 are a goodbye, the last frame of its sender
+(1 leaving, 2 forgotten, 3 duplicate link, 4 full, 5 refused). Any other single byte is refused. Whoever receives a
+goodbye closes the connection; whoever hears nothing at all for two heartbeats' time does too, and so does whoever
+meets a bad length. An end without a goodbye is a crash.
 
 No time limit is ever put on a read or a write: giving up on a peer means closing its socket.
 """
@@ -173,7 +173,9 @@ class Link:
         self._taken_bytes += len(data)
         limit = self._settings.outbox_bytes
         if self._outbox_bytes <= limit // 2 or self._taken_bytes >= limit:
-            self._full_since = math.inf  # it keeps up, or it takes a whole outbox and is only given more than that
+            self._full_since = (
+                math.inf
+            )  # it keeps up, or it takes a whole outbox and is only given more than that
 
     def _note_full(self) -> None:
         if self._full_since == math.inf:

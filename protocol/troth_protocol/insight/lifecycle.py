@@ -40,7 +40,7 @@ from troth_protocol.wire.schema import PPM
 
 #: A first vote and up to two re-votes.
 ROUNDS = 3
-QUESTION_BYTES = 32
+_QUESTION_BYTES = 32
 
 
 def open_questions(state: State, genesis: Genesis, network: bytes, epoch: int) -> None:
@@ -107,7 +107,7 @@ def _places(state: State) -> dict[bytes, list[tuple[str, bytes]]]:
     out: dict[bytes, list[tuple[str, bytes]]] = {}
     for table in ("entrants", "attestations"):
         for key in state.tables[table].rows:
-            out.setdefault(key[:QUESTION_BYTES], []).append((table, key))
+            out.setdefault(key[:_QUESTION_BYTES], []).append((table, key))
     for key, commit in state.rows("commits", Commit):
         out.setdefault(commit.question, []).append(("commits", key))
     for key, promise in state.rows("promises", Promise):
@@ -118,6 +118,12 @@ def _places(state: State) -> dict[bytes, list[tuple[str, bytes]]]:
 def _attester_bonds(state: State) -> dict[bytes, int]:
     bonded = [(key, row.attester) for key, row in state.rows("accounts", Account) if row.attester]
     return dict(sorted(bonded))
+
+
+def _call_attesters(state: State, key: bytes, round_index: int) -> None:
+    """A round of votes begins: whoever has an attester bond now owes a vote, and answers for it with that bond."""
+    for attester, bond in _attester_bonds(state).items():
+        state.put("attestations", key + attester, Attestation(round_index, bond))
 
 
 def _credit(state: State, key: bytes, amount: int) -> None:
@@ -155,6 +161,7 @@ def _fix_pots(
         left -= sum(scaled.values()) + pot
         _to_reserve(state, -pot)
         state.put("questions", key, replace(question, pot=pot))
+        _call_attesters(state, key, 0)
 
 
 def _close_question(
@@ -167,14 +174,16 @@ def _close_question(
     question = state.question(key)
     # Wagers may have been scaled at an earlier close: read them as they are now.
     commits = [(commit_key, state.find("commits", commit_key, Commit) or commit) for commit_key, commit in entries]
-    verdict = _tally(state, key, question)
-    attesters = _settle_attesters(state, genesis.rules, key, question, verdict)
+    duties = _duties(state, key)
+    verdict = _tally(question, duties)
+    attesters = _settle_attesters(state, genesis.rules, question, verdict, duties)
     if verdict.decision is Decision.REVOTE:
         begin = epoch + 1
         again = replace(
             question, round=question.round + 1, attest_from=begin, reveal_from=begin + question.attest
         )
         state.put("questions", key, again)
+        _call_attesters(state, key, again.round)
         return _settlement(key, question, None, attesters, revote=True)
     if verdict.outcome is None:
         forecasts = _void(state, genesis.rules, question, commits)
@@ -206,37 +215,52 @@ def _settlement(
     )
 
 
-def _votes(state: State, key: bytes, question: Question) -> dict[bytes, int | None]:
-    votes: dict[bytes, int | None] = {}
-    for attester in _attester_bonds(state):
-        vote = state.find("attestations", key + attester, Attestation)
-        if vote is not None and vote.round == question.round:
-            votes[attester] = vote.outcome
-    return votes
+def _duties(state: State, key: bytes) -> dict[bytes, Attestation]:
+    """The votes owed on a question, by attester."""
+    found = {}
+    for place, duty in state.rows("attestations", Attestation):
+        if place.startswith(key):
+            found[place[_QUESTION_BYTES:]] = duty
+    return dict(sorted(found.items()))
 
 
-def _tally(state: State, key: bytes, question: Question) -> Verdict:
-    votes = _votes(state, key, question)
-    return tally(_attester_bonds(state), votes, question.round, ROUNDS, len(question.prior))
+def _tally(question: Question, duties: Mapping[bytes, Attestation]) -> Verdict:
+    bonds = {attester: duty.bond for attester, duty in duties.items()}
+    votes = {attester: duty.outcome for attester, duty in duties.items() if duty.digest is not None}
+    return tally(bonds, votes, question.round, ROUNDS, len(question.prior))
 
 
 def _settle_attesters(
-    state: State, rules: Rules, key: bytes, question: Question, verdict: Verdict
+    state: State, rules: Rules, question: Question, verdict: Verdict, duties: Mapping[bytes, Attestation]
 ) -> tuple[AttesterLine, ...]:
-    """Pay the coherent from the reserve, take penalties from the others' bonds into it."""
+    """Pay the coherent from the reserve, take penalties from the others' bonds into it, what is unbonding included."""
     fee = min(rules.attest_fee, state.totals().reserve)
-    bonds, votes = _attester_bonds(state), _votes(state, key, question)
+    bonds = {attester: duty.bond for attester, duty in duties.items()}
     done = settle_attesters(verdict, bonds, question.round, rules.attest_penalty_ppm, fee)
-    for attester, penalty in done.penalties.items():
-        account = state.account(attester)
-        state.put("accounts", attester, replace(account, attester=account.attester - penalty))
+    taken = {attester: _charge(state, attester, penalty) for attester, penalty in done.penalties.items()}
     for attester, reward in done.rewards.items():
         _credit(state, attester, reward)
-    _to_reserve(state, sum(done.penalties.values()) - sum(done.rewards.values()))
+    _to_reserve(state, sum(taken.values()) - sum(done.rewards.values()))
     return tuple(
-        AttesterLine(key, votes.get(key), done.rewards.get(key, 0) - done.penalties.get(key, 0))
-        for key in sorted(bonds)
+        AttesterLine(key, duty.outcome, done.rewards.get(key, 0) - taken.get(key, 0))
+        for key, duty in duties.items()
     )
+
+
+def _charge(state: State, attester: bytes, penalty: int) -> int:
+    """Take a penalty from an attester's bond, then from what it is unbonding; returns what was there to take."""
+    account = state.account(attester)
+    from_bond = min(penalty, account.attester)
+    left = penalty - from_bond
+    unbonding = []
+    for role, amount, leaves in account.unbonding:
+        part = min(left, amount) if role == "attester" else 0
+        left -= part
+        unbonding.append((role, amount - part, leaves))
+    state.put(
+        "accounts", attester, replace(account, attester=account.attester - from_bond, unbonding=tuple(unbonding))
+    )
+    return penalty - left
 
 
 def _void(

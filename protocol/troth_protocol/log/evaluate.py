@@ -294,13 +294,13 @@ def _attest(at: Evaluation, op: Attest, _: int) -> None:
     question = at.question(op.question)
     if not question.is_attest_open(at.epoch):
         raise Invalid("wrong_phase", "the attest phase is not open")
-    if at.view.account.attester < 1:
-        raise Invalid("insufficient_bond", "attesting needs an attester bond")
     place = op.question + at.author
-    cast_already = at.find("attestations", place, Attestation)
-    if cast_already is not None and cast_already.round >= question.round:
+    duty = at.find("attestations", place, Attestation)
+    if duty is None:
+        raise Invalid("insufficient_bond", "attesting needs an attester bond from before the vote began")
+    if duty.digest is not None:
         raise Invalid("duplicate", "one attestation per author, question and round")
-    at.put("attestations", place, Attestation(question.round, op.digest))
+    at.put("attestations", place, replace(duty, digest=op.digest))
 
 
 def _attest_reveal(at: Evaluation, op: AttestReveal, _: int) -> None:
@@ -309,7 +309,7 @@ def _attest_reveal(at: Evaluation, op: AttestReveal, _: int) -> None:
         raise Invalid("wrong_phase", "the attest-reveal phase is not open")
     place = op.question + at.author
     vote = at.find("attestations", place, Attestation)
-    if vote is None or vote.round != question.round or vote.outcome is not None:
+    if vote is None or vote.digest is None or vote.outcome is not None:
         raise Invalid("unknown_commit", "no unopened attestation in this round")
     if op.outcome >= len(question.prior):
         raise Invalid("bad_outcome", str(op.outcome))

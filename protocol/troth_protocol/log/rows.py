@@ -162,10 +162,15 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """One attester's vote on a question in one round; key is question id, author key."""
+    """One attester's duty on a question in one round; key is question id, author key.
+
+    `bond` is what it had at stake when the round began: later bonds and unbonds change neither its weight nor its risk.
+    Without a digest it has not voted; with a digest alone it has not opened its vote.
+    """
 
     round: int
-    digest: bytes
+    bond: int
+    digest: bytes | None = None
     outcome: int | None = None
 
 
@@ -264,7 +269,10 @@ TABLES: Mapping[str, Record[Row]] = {
         },
     ),
     "attestations": Record(
-        "attestation", Attestation, {"round": uint(), "digest": HASH, "outcome": optional(uint(63))}
+        "attestation",
+        Attestation,
+        {"round": uint(), "bond": AMOUNT, "digest": optional(HASH), "outcome": optional(uint(63))},
+   
     ),
     "attendance": Record("attendance", Attendance, {"missed": uint(), "left_out": FLAG}),
     "claims": Record("claim", Claim, {"preimage": blob(PREIMAGE_MAX_BYTES), "epoch": EPOCH}),

@@ -13,6 +13,8 @@ from troth_node.transport.events import Frame, LinkDown, LinkUp
 from troth_node.transport.network import ListenError, Network
 from troth_protocol.wire.framing import frame
 
+HAS_IP6 = Path("/proc/net/if_inet6").exists()
+
 
 async def link(networks, left, right):
     """`left` dials `right`; both know."""
@@ -142,7 +144,7 @@ async def test_host_names_are_looked_up(networks):
 
 
 async def test_ip6_works_where_there_is_any(networks):
-    listen = "/ip6/::1/tcp/0" if Path("/proc/net/if_inet6").exists() else "/ip4/127.0.0.1/tcp/0"
+    listen = "/ip6/::1/tcp/0" if HAS_IP6 else "/ip4/127.0.0.1/tcp/0"
     alice = await networks.start("alice", listen)
     bob = await networks.start("bob", listen)
     await link(networks, alice, bob)

@@ -680,7 +680,7 @@ def test_a_bonded_attester_seals_its_vote(net):
     wait(net, 3)
     op = attest(net, ALICE)
     delta = taken(net, ALICE, op)
-    assert delta.rows["attestations", net.question() + net.key(ALICE)] == Attestation(0, op.digest)
+    assert delta.rows["attestations", net.question() + net.key(ALICE)] == Attestation(0, BOND, op.digest)
     assert (delta.burned, delta.spent) == (2 * FEE, 2 * FEE)
 
 
@@ -700,11 +700,13 @@ def test_a_vote_needs_a_question_and_a_bond(net):
     wait(net, 3)
     assert refused(net, ALICE, Attest(SALT, SALT)) == "unknown_question"
     assert refused(net, ERIN, attest(net, ERIN)) == "insufficient_bond"
-    assert refused(net, ERIN, Bond(TOKEN, "attester"), attest(net, ERIN)) == "insufficient_bond"
-    net.set_account(ERIN, attester=1, balance=2 * FEE)
-    taken(net, ERIN, attest(net, ERIN))
-    net.set_account(ERIN, attester=1, balance=2 * FEE - 1)
-    assert refused(net, ERIN, attest(net, ERIN)) == "insufficient_balance"
+    net.set_account(ERIN, attester=BOND)
+    assert refused(net, ERIN, attest(net, ERIN)) == "insufficient_bond", "bonded after the vote began"
+    taken(net, ALICE, attest(net, ALICE))
+    net.set_account(ALICE, attester=0, balance=2 * FEE)
+    taken(net, ALICE, attest(net, ALICE))  # unbonded after the vote began: the duty stays
+    net.set_account(ALICE, balance=2 * FEE - 1)
+    assert refused(net, ALICE, attest(net, ALICE)) == "insufficient_balance"
 
 
 def test_one_vote_per_round(net):

@@ -35,7 +35,7 @@ ROWS = {
     "accounts": Account(
         MOST, 3, MAX_INT, A, 1, 2, 3, (("agent", 5, 9),) * UNBONDING_MAX, frozen=True, offences=2
     ),
-    "attestations": Attestation(2, A, 63),
+    "attestations": Attestation(2, 7, A, 63),
     "attendance": Attendance(7, left_out=True),
     "claims": Claim(bytes(64), 9),
     "commits": Commit(

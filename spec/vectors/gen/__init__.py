@@ -1,0 +1,1 @@
+"""What makes the test vectors: one module for each area, one function for each file."""
