@@ -59,6 +59,8 @@ class Duties:
         self.votes: dict[tuple[bytes, int], OwnVote] = {}
         self.on_refused: Callable[[Refused], None] | None = None
         self._pending: dict[int, tuple[str, bytes]] = {}
+        self._answered: set[bytes] = set()
+        self._by_place: dict[tuple[bytes, str], OwnCommit] = {}
         for key, data in core.chain.archive.scan(TABLE, b""):
             self._restore(key, decode(data))
 
@@ -66,11 +68,16 @@ class Duties:
         match key[:1], value:
             case b"c", [bytes(question), bytes(salt), bytes(contribution), str(wager), str(document), bytes(payload)]:
                 own = OwnCommit(key[1:], question, salt, contribution, int(wager), document, payload)
-                self.commits[own.id] = own
+                self._remember(own)
             case b"a", [bytes(question), int(round_), bytes(salt), int(outcome)]:
                 self.votes[question, round_] = OwnVote(question, round_, salt, outcome)
             case _:
                 raise Invalid("bad_row", "duty")
+
+    def _remember(self, own: OwnCommit) -> None:
+        self.commits[own.id] = own
+        self._answered.add(own.question)
+        self._by_place[own.question, own.document] = own
 
     def commit(
         self, contribution: Contribution, wager: int, document: str = "", payload: bytes = b""
@@ -83,15 +90,13 @@ class Duties:
         own = OwnCommit(key, contribution.question, salt, body, wager, document, payload)
         row = encode([own.question, salt, body, str(wager), document, payload])
         core.out.persist(TABLE, b"c" + key, row)
-        self.commits[key] = own
+        self._remember(own)
         self._submit("commit", key, CommitOp(own.question, digest, wager))
         return own
 
     def find(self, question: bytes, document: str) -> OwnCommit | None:
         """Our signal for a question, if it is made."""
-        return next(
-            (own for own in self.commits.values() if own.question == question and own.document == document), None
-        )
+        return self._by_place.get((question, document))
 
     def reserved(self) -> int:
         """Wagers and fees of commits that are submitted but not in the log yet, in atomic units."""
@@ -101,7 +106,7 @@ class Duties:
 
     def has_answered(self, question: bytes) -> bool:
         """Is there a contribution of ours to this question?"""
-        return any(own.question == question for own in self.commits.values())
+        return question in self._answered
 
     def attest(self, question: bytes, outcome: int) -> None:
         """Seal a vote in the question's current round."""
@@ -140,6 +145,8 @@ class Duties:
             if question is None:
                 self._forget(b"c" + own.id)
                 del self.commits[own.id]
+                self._answered.discard(own.question)
+                self._by_place.pop((own.question, own.document), None)
             else:
                 self._advance_commit(own, question, epoch)
         for vote in list(self.votes.values()):

@@ -127,11 +127,12 @@ class Runtime:
         *,
         is_restored: bool = False,
         last_epoch: int | None = None,
+        linger_ms: int = 0,
     ) -> None:
         self.disk = disk
         self.network = network
         restored = is_restored or disk.is_restored()
-        profile = Profile(name, documents, SOFTWARE, secrets.token_bytes(32), restored, last_epoch)
+        profile = Profile(name, documents, SOFTWARE, secrets.token_bytes(32), restored, last_epoch, linger_ms)
         self.core = Core(disk.genesis, disk.home.key, Archive(disk.store), profile)
         self.listeners: list[Listener] = []
         self._is_unsettled = restored

@@ -123,7 +123,8 @@ class Restoring:
 class Profile:
     """How this node introduces itself, and the nonce of its start.
 
-    A witness closes no epoch after `last_epoch`: a network that was started for a while comes to rest there.
+    A witness closes no epoch after `last_epoch`: a network that was started for a while comes to rest there. Ops wait
+    up to `linger_ms` for others to share an entry with; 0 sends each at once.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Profile:
     nonce: bytes
     is_restored: bool = False
     last_epoch: int | None = None
+    linger_ms: int = 0
 
 
 class Core:
@@ -156,6 +158,7 @@ class Core:
         self._early = Early()
         self._ticks = 0
         self._holds = 0
+        self._is_lingering = False
         self.is_busy: Callable[[], bool] | None = None
         self._handlers = cast("Mapping[type[Message], Callable[[bytes, Message], None]]", self._table())
 
@@ -241,6 +244,9 @@ class Core:
         if kind == "tick":
             self._tick()
             return
+        if kind == "pump":
+            self._is_lingering = False
+            return
         epoch, _, slot = rest.partition(":")
         if self.closer is None or int(epoch) != self.epoch:
             return
@@ -264,13 +270,17 @@ class Core:
 
     def submit(self, ops: tuple[Op, ...], deps: tuple[bytes, ...] = ()) -> int:
         """Queue ops for this node's own log; later notices name them by the number returned."""
+        if self.profile.linger_ms and not self._is_lingering and self.author.is_idle():
+            self._is_lingering = True
+            self.out.timer("pump", self.profile.linger_ms)
         return self.author.submit(ops, deps)
 
     def drain(self) -> list[Effect]:
         """Everything to do now, in order."""
         effects: list[Effect] = []
         while True:
-            self.author.pump()
+            if not self._is_lingering:
+                self.author.pump()
             if self.witness is not None and self.is_cleared:
                 self.witness.flush()
             batch = self.out.drain()

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from trio_typing import TaskStatus  # libp2p brings stubs that hide trio's own types
 
 _PR_SET_PDEATHSIG: Final = 1
-LINE_MAX_BYTES: Final = 1_000_000
+#: Many small ops of one agent share an entry: twelve nodes on two cores have better things to do than to sign each.
+LINGER_MS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,12 @@ class _Child:
                 await nursery.start(network.serve)
                 await trio.to_thread.run_sync(self.agent.open, dict(self.node.options))
                 runtime = Runtime(
-                    disk, network, self.node.name, self.agent.documents, last_epoch=self.plan.epochs
+                    disk,
+                    network,
+                    self.node.name,
+                    self.agent.documents,
+                    last_epoch=self.plan.epochs,
+                    linger_ms=LINGER_MS,
                 )
                 self.player = Player(runtime, self.agent)
                 runtime.listeners += [self.player, self]

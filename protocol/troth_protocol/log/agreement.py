@@ -76,13 +76,17 @@ def agreement_id(network: bytes, agreement: bytes) -> bytes:
     return object_id(AGREEMENT_DOMAIN, network, agreement)
 
 
-def load_agreement(data: bytes, network: bytes, buyer_signature: bytes, seller_signature: bytes) -> Agreement:
-    """Decode an agreement and check both signatures."""
+def decode_agreement(data: bytes) -> Agreement:
+    """Decode an agreement; Invalid("bad_agreement") if one deals with itself. Signatures are not checked here."""
     agreement = AGREEMENT.decode(data)
     if agreement.buyer == agreement.seller:
         raise Invalid("bad_agreement", "buyer and seller are the same")
-    verify_party(agreement.buyer, network, data, buyer_signature)
-    verify_party(agreement.seller, network, data, seller_signature)
     return agreement
 
 
+def load_agreement(data: bytes, network: bytes, buyer_signature: bytes, seller_signature: bytes) -> Agreement:
+    """Decode an agreement and check both signatures; Invalid("bad_agreement"), Invalid("bad_signature")."""
+    agreement = decode_agreement(data)
+    verify_party(agreement.buyer, network, data, buyer_signature)
+    verify_party(agreement.seller, network, data, seller_signature)
+    return agreement

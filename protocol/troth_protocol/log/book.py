@@ -79,8 +79,8 @@ class LogBook:
             wanted.insert(0, header.prev)
         return tuple(wanted)
 
-    def evaluate(self, entry: Entry) -> Delta:
-        """Is this entry valid as the next one of its log?
+    def evaluate(self, entry: Entry, *, is_certified: bool = False) -> Delta:
+        """Is this entry valid as the next one of its log? A certified one has its inner signatures checked by others.
 
         Raises Missing if something it relies on is not stored, Invalid otherwise: wrong_epoch, wrong_place,
         wrong_incarnation, bad_deps (one of its own entries) and the rules of the ops.
@@ -97,7 +97,7 @@ class LogBook:
         deltas = {dep: self.stored[dep].delta for dep in entry.deps}
         if any(delta.author == header.author for delta in deltas.values()):
             raise Invalid("bad_deps", "deps are entries of others")
-        return evaluate(self.view(header.author), entry, deltas)
+        return evaluate(self.view(header.author), entry, deltas, is_certified=is_certified)
 
     def _validate_incarnation(self, entry: Entry) -> None:
         current, is_first = self._incarnation(entry.header.author)
@@ -130,7 +130,7 @@ class LogBook:
 
     def _store(self, entry: Entry, certificate: Certificate) -> None:
         try:
-            delta = self.evaluate(entry)
+            delta = self.evaluate(entry, is_certified=True)
         except Missing:
             raise
         except Invalid as error:

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar, cast
 
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Rules
-from troth_protocol.log.agreement import agreement_id, load_agreement
+from troth_protocol.log.agreement import agreement_id, decode_agreement, load_agreement
 from troth_protocol.log.entry import Entry
 from troth_protocol.log.ops import (
     Accuse,
@@ -113,9 +113,15 @@ class LogView:
 
 
 class Evaluation:
-    """One entry being evaluated: the view below, the delta above."""
+    """One entry being evaluated: the view below, the delta above.
 
-    def __init__(self, view: LogView, entry: Entry, dep_deltas: Mapping[bytes, Delta]) -> None:
+    With `is_certified` the signatures inside ops are taken as checked: a quorum's honest part has checked them.
+    """
+
+    def __init__(
+        self, view: LogView, entry: Entry, dep_deltas: Mapping[bytes, Delta], *, is_certified: bool
+    ) -> None:
+        self.is_certified = is_certified
         self.view = view
         self.entry = entry
         self.rules = view.rules
@@ -153,10 +159,12 @@ class Evaluation:
         return self.view.sealed.question(key)
 
 
-def evaluate(view: LogView, entry: Entry, dep_deltas: Mapping[bytes, Delta]) -> Delta:
+def evaluate(
+    view: LogView, entry: Entry, dep_deltas: Mapping[bytes, Delta], *, is_certified: bool = False
+) -> Delta:
     """Evaluate all ops of an entry on a view; Invalid names the first rule that is broken."""
     _validate_standing(view, entry)
-    evaluation = Evaluation(view, entry, dep_deltas)
+    evaluation = Evaluation(view, entry, dep_deltas, is_certified=is_certified)
     for index, op in enumerate(entry.ops):
         make, fees = _RULES[type(op)]
         evaluation.burn(fees * evaluation.rules.fee)
@@ -274,7 +282,10 @@ def _reveal(at: Evaluation, op: Reveal, _: int) -> None:
 
 
 def _agree(at: Evaluation, op: Agree, _: int) -> None:
-    agreement = load_agreement(op.agreement, at.view.network, op.buyer_signature, op.seller_signature)
+    if at.is_certified:
+        agreement = decode_agreement(op.agreement)
+    else:
+        agreement = load_agreement(op.agreement, at.view.network, op.buyer_signature, op.seller_signature)
     key = agreement_id(at.view.network, op.agreement)
     if agreement.buyer != at.author or at.find("promises", key, Promise) is not None:
         raise Invalid("bad_agreement", "recorded once, in the buyer's log")

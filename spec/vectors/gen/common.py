@@ -20,8 +20,10 @@ NETWORK: Final = digest(b"network of the test vectors")
 OTHER_NETWORK: Final = digest(b"another network")
 TOKEN: Final = 10**9
 WIDTH: Final = 118
-#: So many equal bytes in a row are written as [byte, times].
-RUN: Final = re.compile(rb"(.)\1{63,}", re.DOTALL)
+#: What repeats itself so often, and takes so many bytes, is written once with the number of times.
+RUN: Final = re.compile(rb"(.{1,32}?)\1{7,}", re.DOTALL)
+RUN_MIN_BYTES: Final = 64
+REPEAT_MIN_ITEMS: Final = 20
 L: Final = 2**252 + 27742317777372353535851937790883648493
 
 
@@ -46,13 +48,14 @@ def cases(about: str, valid_cases: Iterable[Case], invalid_cases: Iterable[Case]
 
 
 def hexed(data: bytes) -> Json:
-    """Bytes as hex; or, where a long run of one byte is among them, as a list of [hex, times]."""
+    """Bytes as hex; or, where a long repetition is among them, as a list of [hex, times]."""
     parts: list[Json] = []
     at = 0
     for run in RUN.finditer(data):
-        parts += [[data[at : run.start()].hex(), 1]] if run.start() > at else []
-        parts.append([run[1].hex(), len(run[0])])
-        at = run.end()
+        if len(run[0]) >= RUN_MIN_BYTES:
+            parts += [[data[at : run.start()].hex(), 1]] if run.start() > at else []
+            parts.append([run[1].hex(), len(run[0]) // len(run[1])])
+            at = run.end()
     if not parts:
         return data.hex()
     return parts + ([[data[at:].hex(), 1]] if at < len(data) else [])
@@ -64,13 +67,15 @@ def hexes(items: Iterable[bytes]) -> list[Json]:
 
 
 def plain(value: Json) -> Json:
-    """A value as JSON: bin is {"$hex": …}; all else is what it looks like."""
+    """A value as JSON: bin is {"$hex": …}, a long list of one item {"$repeat": …}; all else is what it looks like."""
     if isinstance(value, bytes):
         return {"$hex": hexed(value)}
     if isinstance(value, Mapping):
         return {key: plain(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        items = [plain(item) for item in value]
+        is_long = len(items) >= REPEAT_MIN_ITEMS and items.count(items[0]) == len(items)
+        return {"$repeat": [items[:1], len(items)]} if is_long else items
     return value
 
 
