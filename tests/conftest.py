@@ -2,5 +2,11 @@
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("troth", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile(
+    "troth",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
 settings.load_profile("troth")

@@ -1,4 +1,4 @@
-"""Buying and selling signals: an agent's decisions in, signed messages out; the desk keeps the negotiations straight."""
+"""Buying and selling signals: an agent's decisions in, signed messages out; the desk keeps the books."""
 
 from __future__ import annotations
 

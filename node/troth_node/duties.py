@@ -66,7 +66,14 @@ class Duties:
 
     def _restore(self, key: bytes, value: Value) -> None:
         match key[:1], value:
-            case b"c", [bytes(question), bytes(salt), bytes(contribution), str(wager), str(document), bytes(payload)]:
+            case b"c", [
+                bytes(question),
+                bytes(salt),
+                bytes(contribution),
+                str(wager),
+                str(document),
+                bytes(payload),
+            ]:
                 own = OwnCommit(key[1:], question, salt, contribution, int(wager), document, payload)
                 self._remember(own)
             case b"a", [bytes(question), int(round_), bytes(salt), int(outcome)]:
@@ -183,6 +190,10 @@ class Duties:
         core, due = self.core, []
         for key, question in core.chain.state.items("questions", Question):
             duty = core.chain.state.find("attestations", key + core.keys.public, Attestation)
-            if duty is not None and question.is_attest_open(core.epoch) and (key, question.round) not in self.votes:
+            if (
+                duty is not None
+                and question.is_attest_open(core.epoch)
+                and (key, question.round) not in self.votes
+            ):
                 due.append(key)
         return due

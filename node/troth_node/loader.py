@@ -27,7 +27,9 @@ def load_agent(reference: str, root: Path) -> type[Agent]:
         raise AgentError(f"agent {reference!r}: there is no file {path}")
     found = getattr(_load_module(path, reference), class_name, None)
     if not isinstance(found, type) or not issubclass(found, Agent):
-        raise AgentError(f"agent {reference!r}: {path.name} has no class {class_name} that is a troth_node.agent.Agent")
+        raise AgentError(
+            f"agent {reference!r}: {path.name} has no class {class_name} that is a troth_node.agent.Agent"
+        )
     return found
 
 

@@ -62,7 +62,9 @@ class Disk:
     @classmethod
     def open(cls, home: Home) -> Disk:
         """Open the store and the guard of a home; raises StorageError, one line that says what to do."""
-        return cls(home, Store.open(home.store_path, TABLES), Guard.open(home.path), load_genesis(home.genesis))
+        return cls(
+            home, Store.open(home.store_path, TABLES), Guard.open(home.path), load_genesis(home.genesis)
+        )
 
     def is_restored(self) -> bool:
         """Was an older copy put back, or a copy started elsewhere? Then nothing may be signed for a while."""
@@ -118,7 +120,7 @@ class Timers:
 class Runtime:
     """One running node: a core, its disk, its network, and whoever listens to notices."""
 
-    def __init__(  # noqa: PLR0913 - a node's whole configuration, by name
+    def __init__(
         self,
         disk: Disk,
         network: Network,

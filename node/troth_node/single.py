@@ -119,7 +119,9 @@ class _Teller:
 def configure_log(*, is_json: bool) -> None:
     """Structured logs on standard error: for people, or as JSON lines."""
     last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer()
+        if is_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[

@@ -1,9 +1,9 @@
 """One node's protocol, without any I/O: frames, links and timers in, ordered effects out.
 
-Theory of operation. A node follows the chain of seals (Chain, Follower), writes its own log (Author) and, in epochs whose
-witness set names it, votes (Witness) and closes (Closer). Messages of an older epoch are answered with its seal; those
-of the next one wait until it opens. `drain` lets the batching machines speak, delivers what the node says to itself, and
-hands the rest out: all Persist effects of a batch come to disk before any Send of it leaves.
+Theory of operation. A node follows the chain of seals (Chain, Follower), writes its own log (Author) and, in epochs
+whose witness set names it, votes (Witness) and closes (Closer). Messages of an older epoch are answered with its seal;
+those of the next one wait until it opens. `drain` lets the batching machines speak, delivers what the node says to
+itself, and hands the rest out: all Persist effects of a batch come to disk before any Send of it leaves.
 """
 
 from __future__ import annotations
@@ -517,4 +517,3 @@ class Core:
 
     def _on_trade(self, peer: bytes, message: Trade) -> None:
         self.out.notice(Traded(peer, message))
-

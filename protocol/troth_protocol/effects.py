@@ -1,4 +1,4 @@
-"""What the pure core asks its shell to do, as data, in order: a Persist is on synced disk before any later Send leaves."""
+"""What the pure core asks its shell to do, as ordered data: a Persist is on synced disk before a later Send leaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from troth_protocol.wire.messages import MESSAGES, Message
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Store `value` under `key`. With `once`, a different value already there is a fault: the shell stops the node."""
+    """Store `value` under `key`. With `once`, another value already there is a fault: the shell stops the node."""
 
     table: str
     key: bytes
@@ -36,7 +36,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Call the core back with this name after the delay, on the monotonic clock. A later one of that name replaces it."""
+    """Call the core back with this name after the delay, by the monotonic clock; a later one replaces it."""
 
     name: str
     delay_ms: int

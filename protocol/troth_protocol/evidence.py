@@ -101,7 +101,9 @@ def _verify_vote_fork(evidence: VoteFork, network: bytes) -> Proof:
     first = _verify_seen(evidence.first, evidence, network)
     second = _verify_seen(evidence.second, evidence, network)
     if first.place() != second.place() or evidence.first.header.header == evidence.second.header.header:
-        raise Invalid("not_evidence", "two votes for different entries at one place are a fork, these are not")
+        raise Invalid(
+            "not_evidence", "two votes for different entries at one place are a fork, these are not"
+        )
     return Proof(VOTE_FORK, evidence.witness, first.epoch)
 
 

@@ -258,7 +258,9 @@ def _validate_rules(rules: Rules) -> None:
     if rules.kappa_ppm > KAPPA_MAX_PPM:
         raise Invalid("bad_genesis", f"kappa of {rules.kappa_ppm} ppm; above 1/2 a loss could exceed a wager")
     if rules.reporter_ppm > REPORTER_MAX_PPM:
-        raise Invalid("bad_genesis", f"a reporter's {rules.reporter_ppm} ppm; above 1/2 accusing oneself is cheap")
+        raise Invalid(
+            "bad_genesis", f"a reporter's {rules.reporter_ppm} ppm; above 1/2 accusing oneself is cheap"
+        )
     if not 1 <= rules.witnesses_min <= rules.witnesses_max:
         raise Invalid("bad_genesis", "witnesses_min is at least 1 and at most witnesses_max")
     if min(rules.silent_epochs, rules.evidence_epochs) < 1:
@@ -281,16 +283,22 @@ def _validate_topic(topic: Topic, epsilon_ppm: int) -> None:
     if len(set(topic.outcomes)) != size:
         raise Invalid("bad_genesis", f"topic {topic.name}: outcomes must be distinct")
     if not _has_dates(topic):
-        raise Invalid("bad_genesis", f"topic {topic.name}: start must be a date YYYY-MM-DD, no question after 9999")
+        raise Invalid(
+            "bad_genesis", f"topic {topic.name}: start must be a date YYYY-MM-DD, no question after 9999"
+        )
     if len(topic.categories) != len(topic.hours) or max(topic.categories) >= len(topic.prior):
-        raise Invalid("bad_genesis", f"topic {topic.name}: a category for each hour, a prior for each category")
+        raise Invalid(
+            "bad_genesis", f"topic {topic.name}: a category for each hour, a prior for each category"
+        )
     if any(len(counts) != size or min(counts) < 1 for counts in topic.prior):
         raise Invalid("bad_genesis", f"topic {topic.name}: positive pseudo-counts, one per outcome")
     if not 0 < epsilon_ppm * size <= PPM:
         raise Invalid("bad_genesis", f"topic {topic.name}: epsilon leaves no room for {size} outcomes")
     phases = topic.phases
     if phases.commit < 1 or min(phases.attest, phases.reveal, phases.attest_reveal) < 2:
-        raise Invalid("bad_genesis", f"topic {topic.name}: attest, reveal and attest_reveal last at least 2 epochs")
+        raise Invalid(
+            "bad_genesis", f"topic {topic.name}: attest, reveal and attest_reveal last at least 2 epochs"
+        )
 
 
 def _has_dates(topic: Topic) -> bool:

@@ -6,6 +6,7 @@ import shutil
 import socket
 from pathlib import Path
 
+import apsw
 import pytest
 
 from troth_node.testing.command import troth
@@ -67,8 +68,6 @@ def test_a_corrupt_store_says_so(kept: Kept, tmp_path: Path) -> None:
 
 
 def test_a_changed_byte_in_a_store_is_found(kept: Kept, tmp_path: Path) -> None:
-    import apsw
-
     home = tmp_path / "bruno"
     shutil.copytree(kept[0] / "bruno", home)
     connection = apsw.Connection(str(home / "store.sqlite"))

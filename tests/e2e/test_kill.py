@@ -12,7 +12,9 @@ from troth_node.testing.command import pid_of, wait_gone
 
 def test_killed_nodes_come_back_and_the_audit_passes(launch, tmp_path: Path) -> None:
     directory, report = tmp_path / "run", tmp_path / "report.json"
-    swarm = launch("swarm", "--nodes", "10", "--epochs", "15", "--keep", str(directory), "--json", str(report))
+    swarm = launch(
+        "swarm", "--nodes", "10", "--epochs", "15", "--keep", str(directory), "--json", str(report)
+    )
     swarm.until("epoch 5/15")
     os.kill(pid_of(directory / "weather"), signal.SIGKILL)  # a witness and attester
     swarm.until("weather ended (signal 9)")

@@ -14,7 +14,7 @@ from troth_node.cli.failure import one_line, parse_key
 @click.option("--key", help="Whose balance, 64 hex digits; without it the node's own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account and its proof as JSON.")
 def command(home: Path, key: str | None, *, as_json: bool) -> None:
-    """Show a balance as a light client would check it: seals followed from genesis, then one Merkle branch.
+    r"""Show a balance as a light client would check it: seals followed from genesis, then one Merkle branch.
 
     \b
     Example:
@@ -42,4 +42,6 @@ def command(home: Path, key: str | None, *, as_json: bool) -> None:
         f"bonds: witness {account.witness / 10**9:,.0f}, attester {account.attester / 10**9:,.0f}, "
         f"agent {account.agent / 10**9:,.0f}; log at entry {account.seq}, incarnation {account.incarnation}"
     )
-    click.echo(f"proved by {proof.seals} seals and a branch of {proof.branch_length} hashes ({proof.size_bytes} bytes)")
+    click.echo(
+        f"proved by {proof.seals} seals and a branch of {proof.branch_length} hashes ({proof.size_bytes} bytes)"
+    )

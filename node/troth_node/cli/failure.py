@@ -19,7 +19,7 @@ from troth_protocol.errors import TrothError
 KEY_BYTES: Final = 32
 
 
-class Failure(Exception):  # noqa: N818 - it is what the user sees, not an error of ours
+class Failure(Exception):
     """One line for the user."""
 
 

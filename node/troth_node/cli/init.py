@@ -11,11 +11,13 @@ from troth_node.cli.failure import Failure, one_line
 
 @click.command("init")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--genesis", required=True, type=click.Path(path_type=Path), help="The network's genesis document.")
+@click.option(
+    "--genesis", required=True, type=click.Path(path_type=Path), help="The network's genesis document."
+)
 @click.option("--seed", help="Key seed, 64 hex digits; without it a fresh key is made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(directory: Path, genesis: Path, seed: str | None, *, as_json: bool) -> None:
-    """Make a home directory for a node: its key, its network's genesis, an empty store.
+    r"""Make a home directory for a node: its key, its network's genesis, an empty store.
 
     \b
     Example, joining the network of a swarm that was kept with --keep run:
@@ -34,7 +36,11 @@ def command(directory: Path, genesis: Path, seed: str | None, *, as_json: bool) 
         home = Home.create(directory, _seed(seed), payload)
         try:
             Store.open(home.store_path, TABLES).close()
-            found = {"home": str(directory), "key": home.key.public.hex(), "network": load_genesis(payload).network().hex()}
+            found = {
+                "home": str(directory),
+                "key": home.key.public.hex(),
+                "network": load_genesis(payload).network().hex(),
+            }
         finally:
             home.close()
     if as_json:
@@ -50,6 +56,6 @@ def _seed(text: str | None) -> bytes | None:
         seed = bytes.fromhex(text)
     except ValueError:
         seed = b""
-    if len(seed) != 32:  # noqa: PLR2004 - an Ed25519 seed
+    if len(seed) != 32:
         raise Failure("--seed takes 64 hex digits")
     return seed

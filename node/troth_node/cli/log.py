@@ -15,7 +15,7 @@ from troth_node.cli.failure import Failure, one_line, parse_key
 @click.option("--epoch", type=int, help="Only entries of this epoch.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
 def command(home: Path, key: str | None, epoch: int | None, *, as_json: bool) -> None:
-    """List the certified entries of a log, as a node has stored them.
+    r"""List the certified entries of a log, as a node has stored them.
 
     \b
     Example:
@@ -38,6 +38,7 @@ def command(home: Path, key: str | None, epoch: int | None, *, as_json: bool) ->
             click.echo(json.dumps(entry))
         else:
             ops = ", ".join(f"{count} {name}" for name, count in entry["ops"].items())
-            click.echo(f"epoch {entry['epoch']:>4}  entry {entry['seq']:>5}  {entry['id'][:16]}  {entry['votes']} votes  {ops}")
+            place = f"epoch {entry['epoch']:>4}  entry {entry['seq']:>5}  {entry['id'][:16]}"
+            click.echo(f"{place}  {entry['votes']} votes  {ops}")
     if not entries and not as_json:
         raise Failure("no entries of that log are stored here")

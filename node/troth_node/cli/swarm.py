@@ -13,14 +13,20 @@ DEFAULT_SCENARIO = Path("examples/scenarios/flights.toml")
 
 @click.command("swarm")
 @click.argument("scenario", type=click.Path(path_type=Path), default=DEFAULT_SCENARIO)
-@click.option("--nodes", type=click.IntRange(1, 200), help="How many node processes (default: the scenario's).")
+@click.option(
+    "--nodes", type=click.IntRange(1, 200), help="How many node processes (default: the scenario's)."
+)
 @click.option("--epochs", type=click.IntRange(1), help="How many epochs (default: until all is settled).")
 @click.option("--seed", type=click.IntRange(0), help="Seed of keys and agents (default: the scenario's).")
-@click.option("--add", "added", multiple=True, metavar="FILE:CLASS", help="Add an agent of yours; repeatable.")
+@click.option(
+    "--add", "added", multiple=True, metavar="FILE:CLASS", help="Add an agent of yours; repeatable."
+)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the nodes' homes in this new directory.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the whole report as JSON (- for standard output).")
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write the whole report as JSON (- for standard output)."
+)
 @click.option("--quiet", is_flag=True, help="No progress, no tables: only the verdict.")
-def command(  # noqa: PLR0913 - a command's options
+def command(
     scenario: Path,
     nodes: int | None,
     epochs: int | None,
@@ -31,7 +37,7 @@ def command(  # noqa: PLR0913 - a command's options
     *,
     quiet: bool,
 ) -> None:
-    """Launch a local network: real node processes that trade signals, forecast, settle and get paid.
+    r"""Launch a local network: real node processes that trade signals, forecast, settle and get paid.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ from troth_node.cli.failure import Failure, one_line
 @click.argument("home", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(home: Path, *, as_json: bool) -> None:
-    """Verify everything that a node has stored: seals, certificates, state, and every close executed again.
+    r"""Verify everything that a node has stored: seals, certificates, state, and every close executed again.
 
     \b
     Example:

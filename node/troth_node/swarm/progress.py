@@ -47,7 +47,9 @@ class Progress:
             case "epoch":
                 self._epoch(line)
             case "ended":
-                self.say(f"[yellow]{process.plan.name} ended ({line['how']}); starting it again on its store[/]")
+                self.say(
+                    f"[yellow]{process.plan.name} ended ({line['how']}); starting it again on its store[/]"
+                )
             case "restoring":
                 self.say(f"[yellow]{process.plan.name} signs nothing before epoch {line['until']}[/]")
             case _:

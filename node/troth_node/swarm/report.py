@@ -133,7 +133,7 @@ def _forecaster_json(line: ForecasterLine) -> dict[str, Json]:
     }
 
 
-def make_report(  # noqa: PLR0913 - what a report is made of, by name
+def make_report(
     plan: Plan,
     history: History,
     audits: Sequence[StoreAudit],
@@ -225,9 +225,10 @@ def _set_levels(lines: Sequence[AgentLine], payments: Mapping[tuple[str, str], i
     for _ in lines:
         for (payer, payee), amount in sorted(payments.items(), key=lambda item: (-item[1], item[0])):
             above, below = by_name[payer], by_name[payee]
-            if amount and above.level is not None and below.role != "forecaster":
-                if payee not in above.path and (below.level is None or below.level < above.level + 1):
-                    below.level, below.path = above.level + 1, (*above.path, payee)
+            if not amount or above.level is None or below.role == "forecaster" or payee in above.path:
+                continue
+            if below.level is None or below.level < above.level + 1:
+                below.level, below.path = above.level + 1, (*above.path, payee)
 
 
 def _forecasters(settlements: Sequence[Settlement], names: Mapping[bytes, str]) -> list[ForecasterLine]:
@@ -263,9 +264,11 @@ def _pool(settlements: Sequence[Settlement]) -> ForecasterLine:
 
 def _measure(report: Report, reports: Mapping[str, Mapping[str, Json]]) -> None:
     """Sellers by income beside their measured contribution to those who bought from them."""
-    forecasters = [line.name for line in report.agents if line.role == "forecaster" and reports.get(line.name)]
+    forecasters = [
+        line.name for line in report.agents if line.role == "forecaster" and reports.get(line.name)
+    ]
     found = measured_contribution(reports, forecasters)
     incomes = {line.name: float(line.income) for line in report.agents if line.name in found}
     report.contribution = found
-    if len(incomes) > 2:  # noqa: PLR2004 - two ranks say nothing
+    if len(incomes) > 2:
         report.rank_correlation = round(rank_correlation(incomes, found), 4)

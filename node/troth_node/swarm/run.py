@@ -32,7 +32,7 @@ PATIENCE: Final = 6
 START_LIMIT_S: Final = 120.0
 
 
-def run_swarm(  # noqa: PLR0913 - a command's options
+def run_swarm(
     path: Path,
     *,
     nodes: int | None,
@@ -187,4 +187,3 @@ def audit_all(plan: Plan, directory: Path, problems: list[str]) -> tuple[list[St
     except (StorageError, TrothError) as error:
         problems.append(f"executing every close again: {error}")
     return audits, history
-

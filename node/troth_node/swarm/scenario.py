@@ -194,7 +194,7 @@ class Guest:
     role: str
 
 
-def make_plan(  # noqa: PLR0913 - what a run can change, by name
+def make_plan(
     scenario: Scenario,
     root: Path,
     nodes: int | None,
@@ -214,7 +214,9 @@ def make_plan(  # noqa: PLR0913 - what a run can change, by name
     if count > len(scenario.agents) and not scenario.extra:
         raise ScenarioError(f"{scenario.name} has no extra agents: at most {len(scenario.agents)} nodes")
     if last < _least_epochs(scenario):
-        raise ScenarioError(f"{scenario.name} needs at least {_least_epochs(scenario)} epochs to settle a question")
+        raise ScenarioError(
+            f"{scenario.name} needs at least {_least_epochs(scenario)} epochs to settle a question"
+        )
     plans = [_plan(part, chosen_seed) for part in scenario.agents]
     plans += [_extra_plan(scenario, number, chosen_seed) for number in range(count - len(plans))]
     plans += [_guest_plan(guest, chosen_seed) for guest in guests]
@@ -308,7 +310,9 @@ def _genesis(scenario: Scenario, plans: list[NodePlan], epochs: int) -> Genesis:
 
 def _rules(part: RulesPart) -> Rules:
     fields = msgspec.structs.asdict(part)
-    return Rules(**{key: atoms(value) if isinstance(value, Decimal) else value for key, value in fields.items()})
+    return Rules(
+        **{key: atoms(value) if isinstance(value, Decimal) else value for key, value in fields.items()}
+    )
 
 
 def _topic(part: TopicPart) -> Topic:

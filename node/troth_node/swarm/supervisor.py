@@ -163,7 +163,9 @@ class Supervisor:
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         self.audience(process, {"event": "ended", "how": how, "reason": process.fault})
         if process.restarts >= RESTARTS_MAX or (code > 0 and not process.epoch):
-            raise SwarmError(f"node {process.plan.name} ended with {how}. {process.fault} See {process.home}/node.log")
+            raise SwarmError(
+                f"node {process.plan.name} ended with {how}. {process.fault} See {process.home}/node.log"
+            )
         process.restarts += 1
         self._fork(process)
 

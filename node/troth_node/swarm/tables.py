@@ -40,7 +40,17 @@ def _tokens(amount: int) -> str:
 
 def _agents(report: Report) -> Table:
     table = Table(title="Who earned what, and through whom", title_justify="left")
-    for heading in ("level", "agent", "paid through", "emission", "income", "paid out", "wagers", "start", "end"):
+    for heading in (
+        "level",
+        "agent",
+        "paid through",
+        "emission",
+        "income",
+        "paid out",
+        "wagers",
+        "start",
+        "end",
+    ):
         left = heading in ("agent", "paid through")
         table.add_column(heading, justify="left" if left else "right")
     for line in sorted(report.agents, key=_order):
@@ -63,7 +73,9 @@ def _order(line: AgentLine) -> tuple[int, int]:
 
 
 def _forecasters(report: Report) -> Table:
-    table = Table(title="How good the forecasts were (mean log loss, nats; lower is better)", title_justify="left")
+    table = Table(
+        title="How good the forecasts were (mean log loss, nats; lower is better)", title_justify="left"
+    )
     for heading in ("forecaster", "questions", "log loss", "prior", "better by"):
         table.add_column(heading, justify="left" if heading == "forecaster" else "right")
     for line in [*report.forecasters, report.pool]:
@@ -81,7 +93,9 @@ def _print_credit(console: Console, report: Report) -> None:
     if not report.contribution:
         return
     incomes = {line.name: line.income for line in report.agents}
-    table = Table(title="Paid credit beside measured contribution (Shapley of the log score)", title_justify="left")
+    table = Table(
+        title="Paid credit beside measured contribution (Shapley of the log score)", title_justify="left"
+    )
     for heading in ("seller", "income", "share", "contribution, nats", "share"):
         table.add_column(heading, justify="left" if heading == "seller" else "right")
     sellers = sorted(report.contribution, key=lambda name: -incomes.get(name, 0))

@@ -20,7 +20,7 @@ class Command:
     """A running `troth` command."""
 
     def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - our own command
             [TROTH, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -53,9 +53,7 @@ class Command:
 
 def troth(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [TROTH, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False
-    )
+    return subprocess.run(  # noqa: S603 - our own command[TROTH, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False)
 
 
 def pid_of(home: Path) -> int:

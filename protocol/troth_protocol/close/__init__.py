@@ -1,0 +1,1 @@
+"""What all agree on: reports, the agreement, the cut, its execution, seals."""

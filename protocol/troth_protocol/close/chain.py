@@ -116,7 +116,9 @@ class Chain:
         found = {author: self.book.log(author, seq) for author, (seq, _) in sorted(cut.heads.items())}
         for author, log in found.items():
             if not log or log[-1].entry.id != cut.heads[author][1]:
-                raise FaultBoundBroken(f"the cut names another entry of {author.hex()} than the certified one")
+                raise FaultBoundBroken(
+                    f"the cut names another entry of {author.hex()} than the certified one"
+                )
         return found
 
     def close(self, cut: Findings, logs: Mapping[bytes, list[Stored]]) -> Closed:
@@ -190,7 +192,9 @@ class Chain:
         if state.root() != seal.state or committee.digest != seal.next_set:
             raise Invalid("bad_snapshot", f"not the state of epoch {seal.epoch}")
         self._persist_state(state, self.state)
-        self.out.persist("seals", epoch_key(seal.epoch), encode([SIGNED_SEAL.encode(signed), committee.encode()]))
+        self.out.persist(
+            "seals", epoch_key(seal.epoch), encode([SIGNED_SEAL.encode(signed), committee.encode()])
+        )
         self.out.persist("chain", b"sealed", epoch_key(seal.epoch))
         for epoch in range(self._horizon(self.epoch), min(self.epoch, self._horizon(seal.epoch)) + 1):
             self._prune(epoch)

@@ -211,9 +211,9 @@ class Closer:
         committee = self.chain.committee
         reports = self.gatherer.complete()
         enough = committee.weigh(reports) >= committee.quorum
-        if self.own is not None and self._closed is None and enough:
-            if is_late or len(reports) == len(committee.members):
-                self._do(self._agreement.offer(encode_value(reports)))
+        is_time = is_late or len(reports) == len(committee.members)
+        if self.own is not None and self._closed is None and enough and is_time:
+            self._do(self._agreement.offer(encode_value(reports)))
 
     def propose_late(self) -> None:
         """Not everybody reported in time: go on with those that did."""

@@ -87,9 +87,7 @@ def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Seq
     return Closed(state, committee, tuple(settlements), tuple(offences), entries)
 
 
-def _accusations(
-    cut: Findings, logs: Mapping[bytes, Sequence[Stored]]
-) -> list[tuple[bytes | None, bytes]]:
+def _accusations(cut: Findings, logs: Mapping[bytes, Sequence[Stored]]) -> list[tuple[bytes | None, bytes]]:
     found: list[tuple[bytes | None, bytes]] = [
         (author, evidence)
         for author in sorted(logs)
@@ -180,7 +178,12 @@ def _apply_claims(state: State, cut: Findings, epoch: int) -> None:
     for key in sorted(cut.claims):
         lock = state.find("locks", key, Lock)
         is_claimed = state.find("claims", key, Claim) is not None
-        if lock is not None and not is_claimed and epoch <= lock.until and digest(cut.claims[key]) == lock.hash:
+        if (
+            lock is not None
+            and not is_claimed
+            and epoch <= lock.until
+            and digest(cut.claims[key]) == lock.hash
+        ):
             state.put("claims", key, Claim(cut.claims[key], epoch))
 
 

@@ -256,7 +256,12 @@ class Follower:
             target.gone.add(peer)
             if target.gone.issuperset(self._ahead()) and self._is_far():
                 self._start_jump()
-        elif message.what == "chunk" and jump is not None and jump.offer is not None and jump.offer.peer == peer:
+        elif (
+            message.what == "chunk"
+            and jump is not None
+            and jump.offer is not None
+            and jump.offer.peer == peer
+        ):
             jump.offer = None
 
     def _is_far(self) -> bool:

@@ -173,7 +173,9 @@ def _close_question(
 ) -> Settlement:
     question = state.question(key)
     # Wagers may have been scaled at an earlier close: read them as they are now.
-    commits = [(commit_key, state.find("commits", commit_key, Commit) or commit) for commit_key, commit in entries]
+    commits = [
+        (commit_key, state.find("commits", commit_key, Commit) or commit) for commit_key, commit in entries
+    ]
     duties = _duties(state, key)
     verdict = _tally(question, duties)
     attesters = _settle_attesters(state, genesis.rules, question, verdict, duties)
@@ -258,7 +260,9 @@ def _charge(state: State, attester: bytes, penalty: int) -> int:
         left -= part
         unbonding.append((role, amount - part, leaves))
     state.put(
-        "accounts", attester, replace(account, attester=account.attester - from_bond, unbonding=tuple(unbonding))
+        "accounts",
+        attester,
+        replace(account, attester=account.attester - from_bond, unbonding=tuple(unbonding)),
     )
     return penalty - left
 

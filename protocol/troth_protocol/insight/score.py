@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import KAPPA_MAX_PPM
@@ -44,7 +43,6 @@ from troth_protocol.insight.fixed import ceil_log2, floor_log2_ppm
 from troth_protocol.insight.prior import validate_epsilon, validate_ppm
 from troth_protocol.wire.codec import MAX_AMOUNT
 from troth_protocol.wire.schema import PPM
-
 
 
 @dataclass(frozen=True, slots=True)

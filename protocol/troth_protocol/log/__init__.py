@@ -1,0 +1,1 @@
+"""What one agent promises: ops, entries, votes, certificates, and the state they act on."""

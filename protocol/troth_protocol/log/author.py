@@ -123,7 +123,9 @@ class Author:
     def _resume(self, book: LogBook) -> None:
         """A frozen log goes on with a resume, if it may go on at all."""
         account = book.sealed.account(self.keys.public)
-        is_due = account.frozen and account.offences < OFFENCES_MAX and not book.view(self.keys.public).is_resumed
+        is_due = (
+            account.frozen and account.offences < OFFENCES_MAX and not book.view(self.keys.public).is_resumed
+        )
         if is_due and not (self._queue and isinstance(self._queue[0].ops[0], Resume)):
             self._queue.appendleft(_submission(0, (Resume(account.seq, account.head),), ()))
 
@@ -192,7 +194,12 @@ class Author:
     def voted(self, peer: bytes, entry: bytes, vote: Vote) -> None:
         """A vote arrived; at more than two thirds it becomes the certificate. Raises Invalid for a bad vote."""
         flight, book = self._flight, self.book
-        if flight is None or book is None or flight.entry.id != entry or book.committee.index(peer) != vote.member:
+        if (
+            flight is None
+            or book is None
+            or flight.entry.id != entry
+            or book.committee.index(peer) != vote.member
+        ):
             return
         verify_vote(vote, entry, book.network, book.epoch, book.committee)
         flight.votes[vote.member] = vote

@@ -82,7 +82,7 @@ def load_committee(data: bytes) -> Committee:
 
 def _load_member(item: Value) -> Member:
     match item:
-        case [bytes(key), weight] if len(key) == 32 and weight != "0":  # noqa: PLR2004
+        case [bytes(key), weight] if len(key) == 32 and weight != "0":
             return Member(key, decode_amount(weight))
         case _:
             raise Invalid("bad_member", "expected [key, weight]")

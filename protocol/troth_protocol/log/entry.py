@@ -60,7 +60,9 @@ class SignedHeader:
     signature: bytes
 
 
-SIGNED_HEADER = Record("signed_header", SignedHeader, {"header": blob(HEADER_MAX_BYTES), "signature": SIGNATURE})
+SIGNED_HEADER = Record(
+    "signed_header", SignedHeader, {"header": blob(HEADER_MAX_BYTES), "signature": SIGNATURE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ def make_entry(
 def load_entry(data: bytes, network: bytes) -> Entry:
     """Decode an entry and check everything that its bytes alone can show, the signature last.
 
-    Raises Invalid: entry_too_large, wrong_network, bad_digest, bad_signature, bad_deps, no_ops and what the schema says.
+    Raises Invalid: entry_too_large, wrong_network, bad_digest, bad_signature, bad_deps, no_ops and what the schema
+    says.
     """
     if len(data) > ENTRY_MAX_BYTES:
         raise Invalid("entry_too_large", f"{len(data)} bytes")
@@ -181,7 +184,7 @@ def _load_deps(data: bytes) -> tuple[bytes, ...]:
     if type(value) is not list:
         raise Invalid("bad_deps", "expected a list of ids")
     _check_counts(len(value), 1)
-    deps = [item for item in value if type(item) is bytes and len(item) == 32]  # noqa: PLR2004 - SHA-256
+    deps = [item for item in value if type(item) is bytes and len(item) == 32]
     if len(deps) != len(value) or deps != sorted(set(deps)):
         raise Invalid("bad_deps", "expected distinct ids in order")
     return tuple(deps)

@@ -7,9 +7,21 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from troth_protocol.log.rows import PREIMAGE_MAX_BYTES, ROLE
-from troth_protocol.wire.schema import AMOUNT, EPOCH, HASH, ID, KEY, SALT, SEQ, SIGNATURE, Kind, Record, Variant
+from troth_protocol.wire.schema import (
+    AMOUNT,
+    EPOCH,
+    HASH,
+    ID,
+    KEY,
+    SALT,
+    SEQ,
+    SIGNATURE,
+    Kind,
+    Record,
+    Variant,
+    uint,
+)
 from troth_protocol.wire.schema import blob as bin_upto
-from troth_protocol.wire.schema import uint
 
 CONTRIBUTION_MAX_BYTES = 16_384
 AGREEMENT_MAX_BYTES = 2_048
@@ -156,4 +168,6 @@ _TABLE: Mapping[type[Op], tuple[str, dict[str, Kind]]] = {
 }
 
 #: The catalogue: op value <-> op class, tagged by its name.
-OPS: Variant[Op] = Variant("op", {make: Record(name, make, fields) for make, (name, fields) in _TABLE.items()})
+OPS: Variant[Op] = Variant(
+    "op", {make: Record(name, make, fields) for make, (name, fields) in _TABLE.items()}
+)

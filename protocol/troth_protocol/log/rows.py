@@ -272,7 +272,6 @@ TABLES: Mapping[str, Record[Row]] = {
         "attestation",
         Attestation,
         {"round": uint(), "bond": AMOUNT, "digest": optional(HASH), "outcome": optional(uint(63))},
-   
     ),
     "attendance": Record("attendance", Attendance, {"missed": uint(), "left_out": FLAG}),
     "claims": Record("claim", Claim, {"preimage": blob(PREIMAGE_MAX_BYTES), "epoch": EPOCH}),
@@ -291,12 +290,8 @@ TABLES: Mapping[str, Record[Row]] = {
             "citations": CITATION_LIST,
         },
     ),
-    "entrants": Record(
-        "entrant", Entrant, {"wagered": FLAG, "signals": uint(), "promised_ppm": uint(PPM)}
-    ),
-    "locks": Record(
-        "lock", Lock, {"payer": KEY, "to": KEY, "amount": AMOUNT, "hash": HASH, "until": EPOCH}
-    ),
+    "entrants": Record("entrant", Entrant, {"wagered": FLAG, "signals": uint(), "promised_ppm": uint(PPM)}),
+    "locks": Record("lock", Lock, {"payer": KEY, "to": KEY, "amount": AMOUNT, "hash": HASH, "until": EPOCH}),
     "offences": Record(
         "offence",
         Offence,

@@ -183,7 +183,7 @@ def decode_state(snapshot: bytes) -> State:
     """Read a snapshot; the caller compares the root. Invalid on anything that is not one."""
     state = State()
     for item in unpack_rows(snapshot):
-        if type(item) is not list or len(item) != 3:  # noqa: PLR2004 - table, key, row
+        if type(item) is not list or len(item) != 3:
             raise Invalid("bad_snapshot", "expected rows of [table, key, row]")
         load_row(state, item[0], item[1], item[2])
     return state
@@ -232,7 +232,7 @@ def verify_row(state_root: bytes, proof: Value) -> tuple[str, bytes, Row]:
 def _hashes(value: Value | None) -> list[bytes]:
     if type(value) is not list:
         raise Invalid("bad_branch", "a branch is a list")
-    out = [item for item in value if type(item) is bytes and len(item) == 32]  # noqa: PLR2004 - SHA-256
+    out = [item for item in value if type(item) is bytes and len(item) == 32]
     if len(out) != len(value):
         raise Invalid("bad_branch", "a branch holds hashes")
     return out

@@ -103,7 +103,9 @@ def is_vote_of(key: bytes, vote: Vote, entry: bytes, network: bytes, epoch: int,
         top = root_from_branch(leaf_hash(entry), vote.index, vote.size, vote.branch)
     except Invalid:
         return False
-    return top == vote.root and _is_signed(key, _message(network, epoch, set_digest, vote.root), vote.signature)
+    return top == vote.root and _is_signed(
+        key, _message(network, epoch, set_digest, vote.root), vote.signature
+    )
 
 
 def verify_certificate(certificate: Certificate, network: bytes, committee: Committee) -> None:

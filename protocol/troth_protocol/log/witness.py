@@ -67,7 +67,9 @@ class Witness:
 
     def _fork(self, peer: bytes, entry: Entry, locked: Entry) -> None:
         self._note_fork(entry, locked)
-        self.out.send(peer, Refuse(entry.id, "conflict", "another entry stands at this place", (), locked.data))
+        self.out.send(
+            peer, Refuse(entry.id, "conflict", "another entry stands at this place", (), locked.data)
+        )
 
     def _note_fork(self, entry: Entry, locked: Entry) -> None:
         if locked.header.incarnation == entry.header.incarnation:  # else it is refused, but proves nothing

@@ -1,0 +1,1 @@
+"""What travels: encoding, framing, signatures, trees and the catalogue of messages."""

@@ -170,7 +170,9 @@ BAD_VALUES: Final[tuple[tuple[str, str, Json], ...]] = (
 
 
 def _bad() -> list[Case]:
-    out = [invalid(code, what, check="decode", bytes=hexed(bytes.fromhex(data))) for code, what, data in BAD_HEX]
+    out = [
+        invalid(code, what, check="decode", bytes=hexed(bytes.fromhex(data))) for code, what, data in BAD_HEX
+    ]
     huge = b"\xc6" + (MAX_FRAME_BYTES - 4).to_bytes(4, "big") + bytes(MAX_FRAME_BYTES - 4)
     many = b"\xdc\x80\x00" + bytes(32_768)
     spread = b"\x92" + (b"\xdc\x3f\xff" + bytes(16_383)) * 2
@@ -239,7 +241,7 @@ def framing() -> Json:
         _broken("frame_too_large", "judged before its payload comes", [b"ab"], over, [6, 2, 2]),
     ]
     return cases(
-        "Frames on a stream (01): whatever the reads, the same payloads come out, and then the same error.", good, bad
+        "Frames on a stream (01): whatever the reads, the same payloads come out, and then the same error.",
+        good,
+        bad,
     )
-
-

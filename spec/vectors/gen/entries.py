@@ -113,7 +113,9 @@ def _good(name: str, entry: Entry) -> Case:
 
 def _entries() -> list[Case]:
     first = _made([PAY])
-    later = _made([Bond(1, "agent")], incarnation=2, epoch=5, seq=2**53 - 1, prev=first.id, deps=[TWO, ONE, THREE])
+    later = _made(
+        [Bond(1, "agent")], incarnation=2, epoch=5, seq=2**53 - 1, prev=first.id, deps=[TWO, ONE, THREE]
+    )
     return [
         _good("the first of a log", first),
         _good("the next one, with deps", later),
@@ -124,7 +126,9 @@ def _entries() -> list[Case]:
     ]
 
 
-def _forged(good: Entry, *, signer: KeyPair = ALMA, body: dict[str, bytes] | None = None, **header: Json) -> bytes:
+def _forged(
+    good: Entry, *, signer: KeyPair = ALMA, body: dict[str, bytes] | None = None, **header: Json
+) -> bytes:
     """A good entry with other deps, ops or header fields; digests and signature are made to fit."""
     wire = _fields(good) | (body or {})
     digests = {name: digest(wire[name]) for name in body or {}}
@@ -159,11 +163,23 @@ def _bad_ops(good: Entry) -> list[tuple[str, str, bytes]]:
         ("bad_field", "a reference of 65 bytes", [pay | {"ref": bytes(65)}]),
         ("bad_field", "text for bytes", [pay | {"ref": "hi"}]),
         ("bad_field", "a role that does not exist", [{"op": "bond", "amount": "5", "role": "judge"}]),
-        ("bad_field", "an outcome of 64", [{"op": "attest_reveal", "question": ONE, "outcome": 64, "salt": TWO}]),
-        ("bad_field", "a bool for an outcome", [{"op": "attest_reveal", "question": ONE, "outcome": True, "salt": TWO}]),
+        (
+            "bad_field",
+            "an outcome of 64",
+            [{"op": "attest_reveal", "question": ONE, "outcome": 64, "salt": TWO}],
+        ),
+        (
+            "bad_field",
+            "a bool for an outcome",
+            [{"op": "attest_reveal", "question": ONE, "outcome": True, "salt": TWO}],
+        ),
         ("bad_field", "a negative epoch", [OPS.dump(EVERY_OP[4]) | {"until": -1}]),
         ("bad_field", "an agreement of 2,049 bytes", [OPS.dump(EVERY_OP[8]) | {"agreement": bytes(2_049)}]),
-        ("bad_field", "a contribution of 16,385 bytes", [OPS.dump(EVERY_OP[7]) | {"contribution": bytes(16_385)}]),
+        (
+            "bad_field",
+            "a contribution of 16,385 bytes",
+            [OPS.dump(EVERY_OP[7]) | {"contribution": bytes(16_385)}],
+        ),
         ("bad_field", "evidence of 102,401 bytes", [{"op": "accuse", "evidence": bytes(102_401)}]),
         ("bad_amount", "a number for an amount", [pay | {"amount": 5}]),
         ("bad_amount", "a leading zero", [pay | {"amount": "05"}]),
@@ -202,7 +218,11 @@ def _bad_headers(good: Entry) -> list[tuple[str, str, bytes]]:
         ("bad_signature", "S + L for S", encode({**wire, "signature": raised_s(signature)})),
         ("bad_signature", "of somebody else", _forged(good, signer=BRUNO)),
         ("bad_signature", "an author of small order", _forged(good, author=weak)),
-        ("bad_signature", "a header with another seq", encode({**wire, "header": changed(wire["header"], seq=2)})),
+        (
+            "bad_signature",
+            "a header with another seq",
+            encode({**wire, "header": changed(wire["header"], seq=2)}),
+        ),
         ("bad_field", "a signature of 63 bytes", encode({**wire, "signature": signature[:63]})),
         ("bad_field", "a seq that is text", _forged(good, seq="1")),
         ("bad_field", "a bool for a seq", _forged(good, seq=True)),
@@ -249,5 +269,8 @@ def entries() -> Json:
     return cases(
         "Entries (03): header, digests, id and signature; judged from their bytes alone.",
         _entries(),
-        [invalid(code, what, check="entry", network=NETWORK.hex(), bytes=hexed(data)) for code, what, data in bad],
+        [
+            invalid(code, what, check="entry", network=NETWORK.hex(), bytes=hexed(data))
+            for code, what, data in bad
+        ],
     )

@@ -41,7 +41,9 @@ def _halves(first: SignedHeader, second: SignedHeader) -> bytes:
     return EVIDENCE.encode(EntryFork(first, second))
 
 
-def _votes(first: SeenVote, second: SeenVote, witness: bytes = DORA.public, digest_of_set: bytes = SET.digest) -> bytes:
+def _votes(
+    first: SeenVote, second: SeenVote, witness: bytes = DORA.public, digest_of_set: bytes = SET.digest
+) -> bytes:
     return EVIDENCE.encode(VoteFork(witness, digest_of_set, first, second))
 
 
@@ -86,8 +88,16 @@ def _fork_refusals() -> list[tuple[str, str, bytes]]:
         ("not_evidence", "two incarnations", _fork(ONE, _entry(2, incarnation=1))),
         ("not_evidence", "two authors", _fork(ONE, _entry(2, signer=keys("bruno")))),
         ("bad_signature", "a half that was changed", _halves(ONE.signed, bad_half)),
-        ("bad_signature", "a half signed by somebody else", _halves(ONE.signed, _resigned(TWO, keys("bruno")))),
-        ("wrong_network", "halves of another network", _fork(*(_entry(n, network=OTHER_NETWORK) for n in (1, 2)))),
+        (
+            "bad_signature",
+            "a half signed by somebody else",
+            _halves(ONE.signed, _resigned(TWO, keys("bruno"))),
+        ),
+        (
+            "wrong_network",
+            "halves of another network",
+            _fork(*(_entry(n, network=OTHER_NETWORK) for n in (1, 2))),
+        ),
         ("wrong_network", "one half of another network", _fork(ONE, _entry(2, network=OTHER_NETWORK))),
     ]
 
@@ -102,13 +112,21 @@ def _vote_refusals() -> list[tuple[str, str, bytes]]:
         ("not_evidence", "one vote twice", _votes(good, good)),
         ("not_evidence", "votes at two places", _votes(good, _seen(_entry(2, seq=4)))),
         ("not_evidence", "votes for two logs", _votes(good, _seen(_entry(2, signer=keys("bruno"))))),
-        ("bad_signature", "votes of two witnesses", _votes(good, _seen(TWO, _vote(TWO, signer=keys("emil"))))),
+        (
+            "bad_signature",
+            "votes of two witnesses",
+            _votes(good, _seen(TWO, _vote(TWO, signer=keys("emil")))),
+        ),
         ("bad_signature", "somebody else accused", _votes(good, other, keys("emil").public)),
         ("bad_signature", "a vote that was changed", _votes(good, _seen(TWO, bad_vote))),
         ("bad_signature", "a vote for another entry", _votes(good, _seen(TWO, _vote(ONE)))),
         ("bad_signature", "a branch of another batch", _votes(good, _seen(TWO, _twisted()))),
         ("bad_signature", "another witness set named", _votes(good, other, digest_of_set=another_set.digest)),
-        ("bad_signature", "one vote under another set", _votes(good, _seen(TWO, _vote(TWO, committee=another_set)))),
+        (
+            "bad_signature",
+            "one vote under another set",
+            _votes(good, _seen(TWO, _vote(TWO, committee=another_set))),
+        ),
         ("bad_signature", "a vote of another epoch", _votes(good, _seen(TWO, _vote(TWO, epoch=EPOCH + 1)))),
         ("bad_signature", "a header that its author did not sign", _votes(good, bad_author)),
     ]
@@ -132,7 +150,11 @@ def _form_refusals() -> list[tuple[str, str, bytes]]:
         ("missing_field", "one half", changed(fork, second=None)),
         ("unknown_field", "a third half", changed(fork, third=b"")),
         ("bad_field", "a header of 513 bytes", changed(fork, first=value["first"] | {"header": bytes(513)})),
-        ("bad_field", "a signature of 63 bytes", changed(fork, first=value["first"] | {"signature": bytes(63)})),
+        (
+            "bad_field",
+            "a signature of 63 bytes",
+            changed(fork, first=value["first"] | {"signature": bytes(63)}),
+        ),
         ("empty", "no bytes", b""),
         ("unknown_kind", "a list", encode([])),
         ("trailing", "a byte after it", fork + b"\x00"),
@@ -145,5 +167,8 @@ def evidence() -> Json:
     return cases(
         "Evidence (03, forks): two signed statements that one key must never make together, proved from bytes alone.",
         _convicting(),
-        [invalid(code, what, check="evidence", network=NETWORK.hex(), bytes=hexed(data)) for code, what, data in bad],
+        [
+            invalid(code, what, check="evidence", network=NETWORK.hex(), bytes=hexed(data))
+            for code, what, data in bad
+        ],
     )

@@ -70,14 +70,19 @@ def _good(name: str, genesis: Genesis) -> Case:
 def _documents() -> list[Case]:
     base = document([ALMA, BRUNO, CARLA])
     crowd = [holder(f"holder {i}", 1, witness=1 + i // 2) for i in range(6)]
-    tight = replace(base, rules=replace(RULES, witnesses_max=3), holders=tuple(sorted(crowd, key=lambda h: h.key)))
+    tight = replace(
+        base, rules=replace(RULES, witnesses_max=3), holders=tuple(sorted(crowd, key=lambda h: h.key))
+    )
     rich = Holder(keys("alma").public, LARGEST, 5, 0, 0)
     return [
         _good("three holders and a coin", base),
         _good("one holder and no topic", document([ALMA], topics=())),
         _good("another name is another network", replace(base, name="rename")),
         _good("ties of witness bonds go to the smaller key", tight),
-        _good("64 outcomes, categories, four questions an epoch, a leap day", document([ALMA], topics=(COIN, WIDE))),
+        _good(
+            "64 outcomes, categories, four questions an epoch, a leap day",
+            document([ALMA], topics=(COIN, WIDE)),
+        ),
         _good("all there can ever be", document([rich], topics=())),
     ]
 
@@ -170,4 +175,6 @@ def _bad() -> list[Case]:
 
 def genesis() -> Json:
     """The file genesis.json."""
-    return cases("Genesis documents (02, 09): network id, witness set of epoch 1, its questions.", _documents(), _bad())
+    return cases(
+        "Genesis documents (02, 09): network id, witness set of epoch 1, its questions.", _documents(), _bad()
+    )

@@ -85,7 +85,11 @@ def _names() -> list[Case]:
         ("question", question, {"topic": "coin", "index": 7}),
         ("question", question_id(NETWORK, "départs", 2**40), {"topic": "départs", "index": 2**40}),
         ("commit", sealed, {"author": author, "question": question, "salt": SALT, "contribution": content}),
-        ("commit_id", commit_id(NETWORK, author, question, sealed), {"author": author, "question": question, "digest": sealed}),
+        (
+            "commit_id",
+            commit_id(NETWORK, author, question, sealed),
+            {"author": author, "question": question, "digest": sealed},
+        ),
         (
             "attest",
             attest_digest(NETWORK, author, question, SALT, 1),
@@ -95,7 +99,9 @@ def _names() -> list[Case]:
         ("offence", offence_key("entry_fork", author), {"kind": "entry_fork", "offender": author}),
     ]
     return [
-        valid(f"{what} {number}", check="name", what=what, network=NETWORK.hex(), of=plain(of), id=found.hex())
+        valid(
+            f"{what} {number}", check="name", what=what, network=NETWORK.hex(), of=plain(of), id=found.hex()
+        )
         for number, (what, found, of) in enumerate(made)
     ]
 

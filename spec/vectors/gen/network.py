@@ -55,7 +55,11 @@ def holder(name: str, balance: int, *, witness: int = 0, attester: int = 0, agen
 
 
 def document(
-    holders: Sequence[Holder], *, rules: Rules = RULES, topics: Sequence[Topic] = (COIN,), name: str = "vectors"
+    holders: Sequence[Holder],
+    *,
+    rules: Rules = RULES,
+    topics: Sequence[Topic] = (COIN,),
+    name: str = "vectors",
 ) -> Genesis:
     """A genesis document with its holders in order; it is not checked."""
     ordered = sorted(holders, key=lambda one: one.key)

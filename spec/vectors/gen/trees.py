@@ -81,7 +81,13 @@ def _as_leaf(node: bytes, leaves: list[bytes]) -> Mapping[str, Json]:
     """The node above leaves 4 and 5 as a leaf of a smaller tree; as data it is hashed with another prefix."""
     data = leaf_hash(leaves[4] + leaves[5])
     above = [node_hash(leaves[0], leaves[1]), node_hash(leaves[2], leaves[3]), node, leaves[6]]
-    return {"leaf": data.hex(), "index": 2, "size": 4, "branch": hexes(branch(above, 2)), "root": root(above).hex()}
+    return {
+        "leaf": data.hex(),
+        "index": 2,
+        "size": 4,
+        "branch": hexes(branch(above, 2)),
+        "root": root(above).hex(),
+    }
 
 
 def _doubled(leaves: list[bytes]) -> list[Json]:
@@ -104,7 +110,9 @@ def _state() -> State:
 def _state_case() -> Case:
     state = _state()
     rows = [[name, hexed(key), plain(TABLES[name].dump(row))] for name, key, row in state.all_rows()]
-    tables = {name: {"root": table.root().hex(), "rows": len(table.rows)} for name, table in state.tables.items()}
+    tables = {
+        name: {"root": table.root().hex(), "rows": len(table.rows)} for name, table in state.tables.items()
+    }
     return valid("a state of six rows", check="state", rows=rows, tables=tables, root=state.root().hex())
 
 
@@ -133,7 +141,9 @@ def _good_rows() -> list[Case]:
 def _bad_rows() -> list[Case]:
     proof = _proof("accounts", keys("alma").public)
     other = _proof("accounts", keys("bruno").public)
-    row = TABLES["accounts"].dump(replace(Account(balance=13 * TOKEN, witness=100 * TOKEN, seq=3), head=b"\x03" * 32))
+    row = TABLES["accounts"].dump(
+        replace(Account(balance=13 * TOKEN, witness=100 * TOKEN, seq=3), head=b"\x03" * 32)
+    )
     changes: list[tuple[str, str, dict[str, Json]]] = [
         ("bad_branch", "another balance", {"row": row}),
         ("bad_branch", "another key", {"key": keys("bruno").public}),
@@ -156,7 +166,11 @@ def _bad_rows() -> list[Case]:
     out = [invalid(c, f"row: {w}", check="row", state=state, proof=plain(proof | f)) for c, w, f in changes]
     twin = _state()
     twin.drop("locks", b"\x04" * 32)
-    out.append(invalid("bad_branch", "row: under another state", check="row", state=twin.root().hex(), proof=plain(proof)))
+    out.append(
+        invalid(
+            "bad_branch", "row: under another state", check="row", state=twin.root().hex(), proof=plain(proof)
+        )
+    )
     return out
 
 
@@ -185,11 +199,22 @@ def _chunks() -> tuple[list[Case], list[Case]]:
     ]
     parts = [b"short", b"end"]
     leaves = [leaf_hash(part) for part in parts]
-    cut_short = {"root": root(leaves).hex(), "size": 2, "data": parts[0].hex(), "branch": hexes(branch(leaves, 0))}
+    cut_short = {
+        "root": root(leaves).hex(),
+        "size": 2,
+        "data": parts[0].hex(),
+        "branch": hexes(branch(leaves, 0)),
+    }
     long = bytes(CHUNK_BYTES + 1)
     too_long = {"root": leaf_hash(long).hex(), "size": 1, "data": hexed(long), "branch": []}
     padded = [leaf_hash(bytes(CHUNK_BYTES)), leaf_hash(b"")]
-    nothing = {"root": root(padded).hex(), "size": 2, "index": 1, "data": "", "branch": hexes(branch(padded, 1))}
+    nothing = {
+        "root": root(padded).hex(),
+        "size": 2,
+        "index": 1,
+        "data": "",
+        "branch": hexes(branch(padded, 1)),
+    }
     bad = tried(
         _chunk(large, 0),
         [

@@ -97,7 +97,10 @@ def _batch(name: str, voter: str, count: int, shown: Sequence[int]) -> Case:
         payload=payload.hex(),
         preimage=preimage(VOTE_DOMAIN, NETWORK, payload).hex(),
         signature=votes[0].signature.hex(),
-        votes=[{"entry": entries[i].hex(), "bytes": VOTE.encode(votes[i]).hex(), **_shown(votes[i])} for i in shown],
+        votes=[
+            {"entry": entries[i].hex(), "bytes": VOTE.encode(votes[i]).hex(), **_shown(votes[i])}
+            for i in shown
+        ],
     )
 
 
@@ -200,7 +203,11 @@ def _bad_certificates() -> list[Case]:
         ("not_enough_weight", "one member", certificate(["dora"])),
         ("bad_member", "a member twice", twice),
         ("bad_member", "a place outside the set", replace(good, votes=(dora, replace(emil, member=5)))),
-        ("bad_branch", "a vote for another entry", replace(good, votes=(dora, vote_of("emil", [digest(b"x")])))),
+        (
+            "bad_branch",
+            "a vote for another entry",
+            replace(good, votes=(dora, vote_of("emil", [digest(b"x")]))),
+        ),
         ("bad_branch", "for another entry than its votes", replace(good, entry=digest(b"another"))),
         ("bad_signature", "one vote of another epoch", replace(good, votes=(dora, vote_of("emil", epoch=8)))),
         ("bad_signature", "two votes with their places exchanged", _exchanged(good)),
@@ -208,13 +215,17 @@ def _bad_certificates() -> list[Case]:
         ("bad_signature", "one bad vote beyond the quorum", _with_bad_third()),
     ]
     out = [
-        invalid(code, what, check="certificate", **setting(epoch=made.epoch), bytes=CERTIFICATE.encode(made).hex())
+        invalid(
+            code, what, check="certificate", **setting(epoch=made.epoch), bytes=CERTIFICATE.encode(made).hex()
+        )
         for code, what, made in members
     ]
     for weights, what in (([4, 4, 4, 1], "one unit short"), ([2, 1, 2, 1], "exactly two thirds")):
         made, witness_set = _two_thirds(weights)
         data = CERTIFICATE.encode(made).hex()
-        out.append(invalid("not_enough_weight", what, check="certificate", **setting(witness_set), bytes=data))
+        out.append(
+            invalid("not_enough_weight", what, check="certificate", **setting(witness_set), bytes=data)
+        )
     data = CERTIFICATE.encode(good)
     fields = [
         ("bad_field", "no votes", changed(data, votes=[])),
@@ -223,7 +234,9 @@ def _bad_certificates() -> list[Case]:
         ("unknown_field", "a field too many", changed(data, weight="70")),
         ("trailing", "a byte after it", data + b"\x00"),
     ]
-    return out + [invalid(code, what, check="certificate", **setting(), bytes=hexed(bad)) for code, what, bad in fields]
+    return out + [
+        invalid(code, what, check="certificate", **setting(), bytes=hexed(bad)) for code, what, bad in fields
+    ]
 
 
 def _exchanged(good: Certificate) -> Certificate:
