@@ -53,7 +53,9 @@ class Command:
 
 def troth(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(  # noqa: S603 - our own command[TROTH, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    return subprocess.run(  # noqa: S603 - our own command
+        [TROTH, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
 
 
 def pid_of(home: Path) -> int:
