@@ -27,6 +27,7 @@ from troth_protocol.log.author import Author
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import epoch_key, place_key, unpack_vote
 from troth_protocol.log.ops import Op
+from troth_protocol.log.payee import Payee
 from troth_protocol.log.vote import CERTIFICATE, VOTE
 from troth_protocol.log.witness import Witness
 from troth_protocol.wire.crypto import KeyPair
@@ -148,6 +149,7 @@ class Core:
         self.server = Server(self.chain, self.out)
         self.follower = Follower(self.chain, self.out, self._followed)
         self.author = Author(keys, self.out)
+        self.payee = Payee(keys.public, self.chain.book, self.out)
         self.witness: Witness | None = None
         self.closer: Closer | None = None
         self.peers: dict[bytes, Hello] = {}
@@ -377,6 +379,7 @@ class Core:
                 self.closer.start()
         self.author.is_allowed = may_sign
         self.author.open(self.chain.book)
+        self.payee = Payee(self.keys.public, self.chain.book, self.out)
         if closed is None:
             self._restore_author()
         self.out.notice(EpochOpened(self.epoch, closed))
@@ -443,6 +446,7 @@ class Core:
             self._ask_heads()
         if self._ticks % 2 == 0:
             self.author.resend()
+            self.payee.resend()
             if self.closer is not None:
                 self.closer.tick()
         self.follower.tick()
@@ -476,7 +480,11 @@ class Core:
     def _on_certified(self, peer: bytes, message: Certified) -> None:
         certificate = CERTIFICATE.decode(message.certificate)
         entry = load_entry(message.entry, self.chain.network) if message.entry else None
-        if not self._is_now(peer, message, certificate.epoch) or self.witness is None:
+        if not self._is_now(peer, message, certificate.epoch):
+            return
+        if self.witness is None:
+            if entry is not None:
+                self.payee.certified(certificate, entry)
             return
         if entry is not None and self.closer is not None:
             self.closer.compare(entry, certificate)
@@ -485,6 +493,7 @@ class Core:
     def _on_stored(self, peer: bytes, message: StoredAck) -> None:
         if message.epoch == self.epoch:
             self.author.stored(peer, message.entries)
+            self.payee.stored(peer, message.entries)
 
     def _on_entries(self, peer: bytes, message: Entries) -> None:
         if self.closer is not None:

@@ -130,7 +130,7 @@ class Stage:
         """Kill these agents; what is under way to or from them is lost with them."""
         for agent in agents:
             self.seats[agent].core = None
-            self.lose(lambda mail, agent=agent: agent in (mail.source, mail.target))
+        self.lose(lambda mail: mail.source in agents or mail.target in agents)
         for agent in agents:
             for other in self.up():
                 self.core(other).link_down(self.key(agent))

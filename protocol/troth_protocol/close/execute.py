@@ -243,7 +243,7 @@ def _next_committee(
         if weight * WITNESS_SHARE >= total and key not in convicted and _is_present(state, key)
     )
     chosen = eligible[: close.genesis.rules.witnesses_max]
-    if len(chosen) < max(1, close.genesis.rules.witnesses_min):
+    if len(chosen) < close.genesis.rules.witnesses_min:
         return close.committee
     return Committee(tuple(Member(key, -weight) for weight, key in sorted(chosen, key=lambda item: item[1])))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from troth_protocol.close.findings import Findings, load_findings
 from troth_protocol.errors import Invalid
 from troth_protocol.log.committee import Committee
 from troth_protocol.wire.chunks import Chunks
@@ -85,14 +84,7 @@ def load_value(data: bytes, committee: Committee) -> dict[int, bytes]:
 
 def _load_pair(item: Value) -> tuple[int, bytes]:
     match item:
-        case [int(member), bytes(report)] if len(report) == _HASH_BYTES and member >= 0:
+        case [member, bytes(report)] if type(member) is int and member >= 0 and len(report) == _HASH_BYTES:
             return member, report
         case _:
             raise Invalid("bad_value", "expected [member, report id]")
-
-
-def findings_of(chunks: Chunks, report: Report) -> Findings:
-    """Read a report's findings from its whole body; Invalid if they are not this report's."""
-    if chunks.root != report.header.root:
-        raise Invalid("bad_digest", "the body is not this report's")
-    return load_findings(chunks.data)

@@ -16,6 +16,7 @@ from troth_protocol.log.entry import DEPS_MAX, OPS_MAX, Entry, make_entry
 from troth_protocol.log.evaluate import OFFENCES_MAX
 from troth_protocol.log.keep import keep, place_key
 from troth_protocol.log.ops import OPS, Op, Resume
+from troth_protocol.log.payee import payees
 from troth_protocol.log.vote import CERTIFICATE, Certificate, Vote, verify_vote
 from troth_protocol.wire.codec import Value, encode
 from troth_protocol.wire.crypto import KeyPair
@@ -216,6 +217,9 @@ class Author:
         for index, member in enumerate(book.committee.members):
             has_it = index in flight.votes
             self.out.send(member.key, Certified(data, None if has_it else flight.entry.data))
+        for payee in payees(flight.entry.ops):
+            if book.committee.index(payee) is None:
+                self.out.send(payee, Certified(data, flight.entry.data))
 
     def stored(self, peer: bytes, entries: tuple[bytes, ...]) -> None:
         """Store-acks arrived; at more than two thirds the entry is final."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from troth_protocol.insight.flow import FlowNode, Record, flow, rise
@@ -116,6 +117,17 @@ def _node(
 
 Graph = Sequence[FlowNode]
 
+
+def _twice(*weights: int) -> FlowNode:
+    """A node that cites one source several times."""
+    return replace(_node("a", "alma", 5), citations=tuple((_id("b"), weight) for weight in weights))
+
+
+CIRCLE: Final = [
+    _node("a", "alma", cites={"b": 1}),
+    _node("b", "bruno", cites={"c": 1}),
+    _node("c", "carla", cites={"a": 1}),
+]
 CHAIN: Final = [
     _node("top", "alma", 1_000_000, gain=500_000, cites={"mid": 400_000, "data": 100_000}),
     _node("mid", "bruno", gain=200_000, cites={"data": 500_000, "raw": 500_000}),
@@ -141,6 +153,7 @@ GRAPHS: Final[tuple[tuple[str, Graph], ...]] = (
         [_node("a", "alma", 100, cites={"b": PPM}), _node("b", "bruno", is_revealed=False)],
     ),
     ("an unknown source gets nothing", [_node("a", "alma", 100, cites={"gone": PPM})]),
+    ("whoever did not reveal closes no circle", [*CIRCLE[:2], replace(CIRCLE[2], revealed=False, income=8)]),
     (
         "an unrevealed citer pays nothing",
         [_node("a", "alma", 100, cites={"b": PPM}, is_revealed=False), _node("b", "bruno")],
@@ -194,34 +207,51 @@ GRAPHS: Final[tuple[tuple[str, Graph], ...]] = (
     ),
 )
 BAD_GRAPHS: Final[tuple[tuple[str, str, Graph], ...]] = (
-    ("duplicate", "one commit twice", [_node("a", "alma"), _node("a", "bruno")]),
-    ("bad_amount", "an income below 0", [_node("a", "alma", -1)]),
+    ("duplicate", "one commit twice", [_node("a", "alma"), _node("a", "alma")]),
+    (
+        "duplicate",
+        "one commit of two authors",
+        [_node("a", "alma"), _node("b", "carla"), _node("a", "bruno")],
+    ),
+    (
+        "duplicate",
+        "one commit, revealed and not",
+        [_node("a", "alma"), _node("a", "alma", is_revealed=False)],
+    ),
+    ("bad_amount", "an income of -1", [_node("a", "alma", -1)]),
+    (
+        "bad_amount",
+        "an income below 0 of one who is cited",
+        [_node("a", "alma", 9, cites={"b": 1}), _node("b", "bruno", -9)],
+    ),
+    (
+        "bad_amount",
+        "an income below 0 of one who did not reveal",
+        [_node("a", "alma", -1, is_revealed=False)],
+    ),
     ("bad_citations", "17 sources", [_node("a", "alma", cites={f"s{i}": 1 for i in range(17)})]),
+    ("bad_citations", "64 sources", [_node("a", "alma", cites={f"s{i}": 1 for i in range(64)})]),
     ("bad_citations", "a weight of 0", [_node("a", "alma", cites={"b": 0})]),
+    ("bad_citations", "a weight of 0 among others", [_node("a", "alma", cites={"b": 5, "c": 0, "d": 5})]),
     ("bad_citations", "a negative weight", [_node("a", "alma", cites={"b": -1})]),
-    ("bad_citations", "more than everything", [_node("a", "alma", cites={"b": 600_000, "c": 400_001})]),
     (
         "bad_citations",
-        "a source twice",
-        [FlowNode(_id("a"), keys("alma").public, 1, True, _id("a"), 0, 5, ((_id("b"), 1),) * 2)],
+        "a negative weight that makes room",
+        [_node("a", "alma", cites={"b": PPM, "c": 9, "d": -9})],
     ),
-    ("bad_citations", "oneself", [_node("a", "alma", cites={"a": 1})]),
+    ("bad_citations", "one ppm too many to one", [_node("a", "alma", cites={"b": PPM + 1})]),
+    ("bad_citations", "one ppm too many to two", [_node("a", "alma", cites={"b": 600_000, "c": 400_001})]),
+    ("bad_citations", "a source twice", [_twice(1, 1)]),
+    ("bad_citations", "a source twice with two weights", [_twice(1, 2)]),
+    ("bad_citations", "of one who did not reveal", [_node("a", "alma", cites={"b": 0}, is_revealed=False)]),
+    ("bad_citations", "oneself", [_node("a", "alma", 9, cites={"a": 1})]),
     (
         "bad_citations",
         "a circle of two",
         [_node("a", "alma", cites={"b": 1}), _node("b", "bruno", cites={"a": 1})],
     ),
-    (
-        "bad_citations",
-        "a circle behind a good start",
-        [
-            _node("t", "dora", 9, cites={"a": 1}),
-            _node("a", "alma", cites={"b": 1}),
-            _node("b", "bruno", cites={"c": 1}),
-            _node("c", "carla", cites={"a": 1}),
-        ],
-    ),
-    ("bad_citations", "of an unrevealed one too", [_node("a", "alma", cites={"b": 0}, is_revealed=False)]),
+    ("bad_citations", "a circle behind a good start", [_node("t", "dora", 9, cites={"a": 1}), *CIRCLE]),
+    ("bad_citations", "a circle beside a good node", [_node("t", "dora", 9), *CIRCLE]),
 )
 #: What enters an author's record, in order.
 ENTERED: Final[tuple[tuple[str, list[int]], ...]] = (

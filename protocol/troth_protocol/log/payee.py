@@ -1,0 +1,94 @@
+"""The payee: pushes a certificate that it is shown to the witnesses itself, and believes it only when it is final.
+
+A certificate alone may have been shown to nobody else: it counts once more than two thirds have stored it and said so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from troth_protocol.effects import Effects
+from troth_protocol.errors import Invalid
+from troth_protocol.log.book import LogBook
+from troth_protocol.log.entry import Entry
+from troth_protocol.log.ops import LockOp, Op, Transfer
+from troth_protocol.log.vote import CERTIFICATE, Certificate, verify_certificate
+from troth_protocol.wire.messages import Certified
+
+SHOWN_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """Notice: an entry that pays this node is final. `amount` is what it transfers, in atomic units."""
+
+    entry: bytes
+    payer: bytes
+    amount: int
+
+
+@dataclass(slots=True)
+class _Shown:
+    entry: Entry
+    certificate: Certificate
+    acks: set[int] = field(default_factory=set)
+
+
+def payees(ops: tuple[Op, ...]) -> tuple[bytes, ...]:
+    """Whom an entry names: the accounts that its transfers and locks pay, each once, in order."""
+    return tuple(dict.fromkeys(op.to for op in ops if isinstance(op, Transfer | LockOp)))
+
+
+class Payee:
+    """Certificates shown to one account during one epoch."""
+
+    def __init__(self, key: bytes, book: LogBook, out: Effects) -> None:
+        self.key = key
+        self.book = book
+        self.out = out
+        self._shown: dict[bytes, _Shown] = {}
+
+    def certified(self, certificate: Certificate, entry: Entry) -> None:
+        """Somebody shows a certificate of an entry that pays this account: push it to every witness.
+
+        Raises Invalid: not_a_payee, too_many, wrong_epoch, and as `verify_certificate`.
+        """
+        if entry.id in self._shown:
+            return
+        if self.key not in payees(entry.ops):
+            raise Invalid("not_a_payee", "the entry does not pay this account")
+        if len(self._shown) >= SHOWN_MAX:
+            raise Invalid("too_many", f"{SHOWN_MAX} certificates in one epoch")
+        if certificate.entry != entry.id or certificate.epoch != self.book.epoch:
+            raise Invalid("wrong_epoch", "the certificate is not for this entry and epoch")
+        verify_certificate(certificate, self.book.network, self.book.committee)
+        self._shown[entry.id] = _Shown(entry, certificate)
+        self.resend()
+
+    def resend(self) -> None:
+        """Push what is not final yet again, to whoever has not acknowledged it."""
+        for shown in self._shown.values():
+            if not self._is_final(shown):
+                message = Certified(CERTIFICATE.encode(shown.certificate), shown.entry.data)
+                for index, member in enumerate(self.book.committee.members):
+                    if index not in shown.acks:
+                        self.out.send(member.key, message)
+
+    def stored(self, peer: bytes, entries: tuple[bytes, ...]) -> None:
+        """Store-acks arrived on this node's own links."""
+        member = self.book.committee.index(peer)
+        if member is None:
+            return
+        for key in entries:
+            shown = self._shown.get(key)
+            if shown is not None and not self._is_final(shown):
+                shown.acks.add(member)
+                if self._is_final(shown):
+                    self.out.notice(self._credited(shown.entry))
+
+    def _is_final(self, shown: _Shown) -> bool:
+        return self.book.committee.weigh(shown.acks) >= self.book.committee.quorum
+
+    def _credited(self, entry: Entry) -> Credited:
+        paid = [op.amount for op in entry.ops if isinstance(op, Transfer) and op.to == self.key]
+        return Credited(entry.id, entry.header.author, sum(paid))
