@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 
-from vector_kit import cases, judge, unhex
+from vector_kit import cases, judge, unhex, value
 
+from troth_protocol.errors import Invalid
+from troth_protocol.insight.contribution import CONTRIBUTION, content_key, load_contribution
 from troth_protocol.insight.fixed import ceil_log2, floor_log2
 from troth_protocol.insight.flow import FlowNode, Record, flow, rise
+from troth_protocol.insight.oracle import scale_amount, scale_wagers, settle_attesters, tally, value_limit
 from troth_protocol.insight.prior import clamp_ppm, compute_prior, validate_epsilon, validate_ppm
 from troth_protocol.insight.score import Wager, score_question
+from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id
+from troth_protocol.wire.codec import encode
 
 PPM = 1_000_000
 
@@ -191,3 +197,98 @@ def check_promises(case, staked, emission):
 @cases("score.json")
 def test_score(name, case):
     judge({"log2": check_log2, "score": check_score}, case)
+
+
+# Outcomes
+
+
+def keyed(row):
+    """Amounts (or votes) by a key of bytes."""
+    return {key.encode(): item if item is None or isinstance(item, int) else int(item) for key, item in row.items()}
+
+
+def named(row):
+    return {key.decode(): str(amount) for key, amount in row.items()}
+
+
+def check_round(case):
+    bonds, fee = keyed(case["bonds"]), int(case["fee"])
+    verdict = tally(bonds, keyed(case["votes"]), case["round"], case["rounds"], case["outcomes"])
+    done = settle_attesters(verdict, bonds, case["round"], case["penalty_ppm"], fee)
+    assert verdict.decision.value == case["decision"]
+    assert verdict.outcome == case.get("result")
+    assert [key.decode() for key in verdict.coherent] == case["coherent"]
+    assert (named(done.penalties), named(done.rewards)) == (case["penalties"], case["rewards"])
+    assert str(done.fee_left) == case["fee_left"]
+    check_duty(case)
+
+
+def check_duty(case):
+    """From the JSON alone: whoever has a bond is coherent or charged, and the fee is shared or left."""
+    assert set(case["coherent"]) | set(case["penalties"]) == set(case["bonds"])
+    assert not set(case["coherent"]) & set(case["penalties"])
+    share = min(PPM, case["penalty_ppm"] * 2 ** case["round"])
+    for key, penalty in case["penalties"].items():
+        exact = Fraction(int(case["bonds"][key]) * share, PPM)
+        assert exact <= int(penalty) < exact + 1
+    assert sum(map(int, case["rewards"].values())) + int(case["fee_left"]) == int(case["fee"])
+    assert set(case["rewards"]) == (set(case["coherent"]) if case["decision"] == "decided" else set())
+
+
+def check_cap(case):
+    wagers, emission = keyed(case["wagers"]), int(case["emission"])
+    limit = value_limit(int(case["bond"]), case["penalty_ppm"], case["value_ppm"])
+    total = sum(wagers.values()) + emission
+    scaled, returned = scale_wagers(total, limit, wagers)
+    assert str(limit) == case["limit"]
+    assert (named(scaled), named(returned)) == (case["scaled"], case["returned"])
+    assert str(scale_amount(emission, total, limit)) == case["scaled_emission"]
+    assert sum(scaled.values()) + int(case["scaled_emission"]) <= max(limit, 0)
+
+
+def check_scale(case):
+    scale_wagers(int(case["total"]), int(case["limit"]), keyed(case["wagers"]))
+
+
+@cases("oracle.json")
+def test_oracle(name, case):
+    judge({"round": check_round, "cap": check_cap, "scale": check_scale}, case)
+
+
+# Contributions
+
+
+def check_contribution(case):
+    data, question = unhex(case["bytes"]), unhex(case["question"])
+    item = load_contribution(data, question, case["outcomes"], case["epsilon_ppm"])
+    assert encode(value(case["value"])) == data
+    assert CONTRIBUTION.encode(item) == data
+    shown = value(case["value"])
+    key = shown["payload"] if "payload" in shown else hashlib.sha256(encode(shown["ppm"])).digest()
+    assert content_key(item.ppm, item.payload) == key == unhex(case["content_key"])
+    check_open(case)
+    sealed = b"\x0etroth/commit/1" + b"".join(unhex(case[name]) for name in ("network", "author", "question", "salt"))
+    assert sealed + data == unhex(case["preimage"])
+    assert hashlib.sha256(sealed + data).digest() == unhex(case["digest"])
+    named_by = commit_id(unhex(case["network"]), unhex(case["author"]), question, unhex(case["digest"]))
+    assert named_by == unhex(case["commit"])
+
+
+def check_open(case):
+    fields = [unhex(case[name]) for name in ("network", "author", "question", "salt", "bytes")]
+    if commit_digest(*fields) != unhex(case["digest"]):
+        raise Invalid("bad_digest")
+
+
+def check_attest(case):
+    fields = [unhex(case[name]) for name in ("network", "author", "question", "salt")]
+    if attest_digest(*fields, case["outcome"]) != unhex(case["digest"]):
+        raise Invalid("bad_digest")
+    sealed = b"\x0etroth/attest/1" + b"".join(fields) + bytes([case["outcome"]])
+    assert sealed == unhex(case["preimage"])
+    assert hashlib.sha256(sealed).digest() == unhex(case["digest"])
+
+
+@cases("contributions.json")
+def test_contributions(name, case):
+    judge({"contribution": check_contribution, "open": check_open, "attest": check_attest}, case)

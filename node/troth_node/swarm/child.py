@@ -124,6 +124,9 @@ class _Child:
                 )
                 self.player = Player(runtime, self.agent)
                 runtime.listeners += [self.player, self]
+                structlog.get_logger().info(
+                    "listening", address=network.addresses[0], key=network.public.hex(), name=self.node.name
+                )
                 self.tell({"event": "up", "address": network.addresses[0]})
                 await nursery.start(self._listen, network)
                 nursery.start_soon(runtime.run)

@@ -48,7 +48,8 @@ class Command:
         """End it, if it has not."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        if self.process.stdout is not None and not self.process.stdout.closed:
+            self.process.communicate()
 
 
 def troth(*arguments: str) -> subprocess.CompletedProcess[str]:
