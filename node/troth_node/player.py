@@ -132,6 +132,8 @@ class Player:
         await self._attest()
         for settlement in event.closed.settlements if event.closed else ():
             await self._observe(settlement)
+        for key in [key for key in self.plays if key not in self.core.chain.state.tables["questions"].rows]:
+            del self.plays[key]  # settled while this node was away
 
     async def _open(self, key: bytes, question: Question) -> None:
         view = self._view(key, question)
