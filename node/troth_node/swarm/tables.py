@@ -20,8 +20,10 @@ def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
     if not console.is_terminal:
         console.width = PLAIN_COLUMNS
     if not is_quiet:
-        console.print(_agents(report))
-        console.print(_forecasters(report))
+        _print_table(console, "Who earned what, and through whom (tokens)", _agents(report))
+        _print_table(
+            console, "How good the forecasts were (mean log loss in nats, lower is better)", _forecasters(report)
+        )
         _print_credit(console, report)
         timing = report.timing
         console.print(
@@ -34,12 +36,18 @@ def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
         console.print(f"Stores are kept in {kept}: try  troth verify {kept}/{report.agents[-1].name}")
 
 
+def _print_table(console: Console, title: str, table: Table) -> None:
+    """A title over its table: on a line of its own, for a narrow table would fold it."""
+    console.print(f"\n[bold]{title}[/]")
+    console.print(table)
+
+
 def _tokens(amount: int) -> str:
     return f"{amount / ATOMS:,.2f}"
 
 
 def _agents(report: Report) -> Table:
-    table = Table(title="Who earned what, and through whom", title_justify="left")
+    table = Table()
     for heading in (
         "level",
         "agent",
@@ -73,9 +81,7 @@ def _order(line: AgentLine) -> tuple[int, int]:
 
 
 def _forecasters(report: Report) -> Table:
-    table = Table(
-        title="How good the forecasts were (mean log loss, nats; lower is better)", title_justify="left"
-    )
+    table = Table()
     for heading in ("forecaster", "questions", "log loss", "prior", "better by"):
         table.add_column(heading, justify="left" if heading == "forecaster" else "right")
     for line in [*report.forecasters, report.pool]:
@@ -93,9 +99,7 @@ def _print_credit(console: Console, report: Report) -> None:
     if not report.contribution:
         return
     incomes = {line.name: line.income for line in report.agents}
-    table = Table(
-        title="Paid credit beside measured contribution (Shapley of the log score)", title_justify="left"
-    )
+    table = Table()
     for heading in ("seller", "income", "share", "contribution, nats", "share"):
         table.add_column(heading, justify="left" if heading == "seller" else "right")
     sellers = sorted(report.contribution, key=lambda name: -incomes.get(name, 0))
@@ -109,7 +113,7 @@ def _print_credit(console: Console, report: Report) -> None:
             f"{report.contribution[name]:.2f}",
             f"{report.contribution[name] / measured:.1%}",
         )
-    console.print(table)
+    _print_table(console, "Paid credit beside measured contribution (Shapley of the log score)", table)
     if report.rank_correlation is not None:
         console.print(f"Rank correlation of the two: {report.rank_correlation:.2f}")
 

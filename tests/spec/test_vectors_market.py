@@ -1,0 +1,67 @@
+"""The vectors of negotiations, read from their JSON alone: any reader comes to the same state and agreement."""
+
+from __future__ import annotations
+
+import hashlib
+
+import ed25519_reference
+from vector_kit import cases, judge, read, unhex, value
+
+from troth_protocol.log.agreement import AGREEMENT, agreement_id, load_agreement
+from troth_protocol.market.transcript import TABLE, verify_transcript
+from troth_protocol.wire.codec import encode
+
+
+def check_transcript(case):
+    network = unhex(case["network"])
+    items = [(unhex(message["body"]), unhex(message["signature"])) for message in case["messages"]]
+    found = verify_transcript(network, items)
+    assert found.id == unhex(case["negotiation"])
+    assert found.state == case["state"]
+    assert found.items == items
+    check_messages(case, found)
+    assert (found.agreement is not None) == ("agreement" in case)
+    if found.agreement is not None:
+        check_agreed(case, found.agreement)
+
+
+def check_messages(case, found):
+    """Each message from its value on: bytes, preimage, id, and whose signature it is."""
+    for message, said in zip(case["messages"], found.said, strict=True):
+        body = encode(value(message["value"]))
+        domain = f"troth/{message['type']}/1".encode()
+        assert body == unhex(message["body"])
+        assert value(message["value"])["type"] == message["type"]
+        signed = bytes([len(domain)]) + domain + unhex(case["network"]) + body
+        assert signed == unhex(message["preimage"])
+        assert hashlib.sha256(signed).digest() == unhex(message["id"]) == said.signed.id
+        party = unhex(case[said.who])
+        assert ed25519_reference.is_valid(party, signed, unhex(message["signature"]))
+
+
+def check_agreed(case, agreement):
+    shown = case["agreement"]
+    assert encode(value(shown["value"])) == unhex(shown["bytes"]) == agreement.agreement
+    assert agreement_id(unhex(case["network"]), agreement.agreement) == unhex(shown["id"])
+    assert agreement.buyer_signature == unhex(shown["buyer_signature"])
+    assert agreement.seller_signature == unhex(shown["seller_signature"])
+
+
+def check_agreement(case):
+    network, data = unhex(case["network"]), unhex(case["bytes"])
+    found = load_agreement(data, network, unhex(case["buyer_signature"]), unhex(case["seller_signature"]))
+    assert AGREEMENT.encode(found) == data
+    assert agreement_id(network, data) == unhex(case["id"])
+
+
+@cases("trades.json")
+def test_trades(name, case):
+    judge({"transcript": check_transcript, "agreement": check_agreement}, case)
+
+
+def test_every_message_and_every_end_that_a_word_makes_is_told():
+    told = [case for case in read("trades.json")["valid"] if case["check"] == "transcript"]
+    spoken = {row for rows in TABLE.values() for who, row in rows.items() if who != "clock" for row in row.items()}
+    assert {message["type"] for case in told for message in case["messages"]} == {"request", *(word for word, _ in spoken)}
+    ends = {end for _, end in spoken if not TABLE[end]}
+    assert ends <= {case["state"] for case in told}
