@@ -8,7 +8,7 @@ itself, and hands the rest out: all Persist effects of a batch come to disk befo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -21,7 +21,7 @@ from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.close.serve import Server
 from troth_protocol.effects import Effect, Effects, Send
-from troth_protocol.errors import Invalid
+from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.author import Author
 from troth_protocol.log.entry import Entry, load_entry
@@ -367,21 +367,16 @@ class Core:
         self.witness = self.closer = None
         self._heads = {}
         self._holds = 0
-        may_sign = self.is_cleared and self.epoch >= self.silent_until
-        if may_sign and self.is_witness():
-            self.witness = Witness(self.keys, self.chain.book, self.out)
-            for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
-                self.witness.restore_vote(*unpack_vote(data, self.chain.network))
-            self.closer = Closer(self.keys, self.chain, self.witness, self.server, self.out)
-            for data in evidence:
-                self.closer.accuse(data)
-            if self.profile.last_epoch is None or self.epoch <= self.profile.last_epoch:
-                self.closer.start()
-        self.author.is_allowed = may_sign
+        self.author.is_allowed = self.is_cleared and self.epoch >= self.silent_until
         self.author.open(self.chain.book)
         self.payee = Payee(self.keys.public, self.chain.book, self.out)
-        if closed is None:
-            self._restore_author()
+        try:
+            if self.author.is_allowed and self.is_witness():
+                self._witness(evidence)
+            if closed is None:
+                self._restore_author()
+        except Invalid as error:  # of our own rows: no peer is to blame, and nothing may be signed on top of them
+            raise TrothError(f"rows of epoch {self.epoch} are damaged ({error}); restore from peers") from error
         self.out.notice(EpochOpened(self.epoch, closed))
         if not self.is_cleared:
             self._ask_again()
@@ -390,6 +385,17 @@ class Core:
                 self._dispatch(peer, message)
             except Invalid as error:
                 self.out.notice(PeerFault(peer, error.code, error.detail))
+
+    def _witness(self, evidence: Iterable[bytes]) -> None:
+        """Vote and close in the open epoch, going on from what is on disk."""
+        self.witness = Witness(self.keys, self.chain.book, self.out)
+        for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
+            self.witness.restore_vote(*unpack_vote(data, self.chain.network))
+        self.closer = Closer(self.keys, self.chain, self.witness, self.server, self.out)
+        for data in evidence:
+            self.closer.accuse(data)
+        if self.profile.last_epoch is None or self.epoch <= self.profile.last_epoch:
+            self.closer.start()
 
     def _ask_again(self) -> None:
         """Not cleared in the epoch before: its answers say nothing about this one."""

@@ -101,7 +101,9 @@ def check_payments(case):
         assert int(amount) == means[payer] * weight * (PPM + gain) // (2 * PPM * PPM) > 0
         paid[payer] += int(amount)
     assert {commit: str(means[commit] - paid[commit]) for commit in nodes} == case["kept"]
-    assert {commit: str(means[commit] - int(row["income"])) for commit, row in nodes.items()} == case["received"]
+    assert {commit: str(means[commit] - int(row["income"])) for commit, row in nodes.items()} == case[
+        "received"
+    ]
 
 
 def check_record(case):
@@ -204,7 +206,10 @@ def test_score(name, case):
 
 def keyed(row):
     """Amounts (or votes) by a key of bytes."""
-    return {key.encode(): item if item is None or isinstance(item, int) else int(item) for key, item in row.items()}
+    return {
+        key.encode(): item if item is None or isinstance(item, int) else int(item)
+        for key, item in row.items()
+    }
 
 
 def named(row):
@@ -267,7 +272,9 @@ def check_contribution(case):
     key = shown["payload"] if "payload" in shown else hashlib.sha256(encode(shown["ppm"])).digest()
     assert content_key(item.ppm, item.payload) == key == unhex(case["content_key"])
     check_open(case)
-    sealed = b"\x0etroth/commit/1" + b"".join(unhex(case[name]) for name in ("network", "author", "question", "salt"))
+    sealed = b"\x0etroth/commit/1" + b"".join(
+        unhex(case[name]) for name in ("network", "author", "question", "salt")
+    )
     assert sealed + data == unhex(case["preimage"])
     assert hashlib.sha256(sealed + data).digest() == unhex(case["digest"])
     named_by = commit_id(unhex(case["network"]), unhex(case["author"]), question, unhex(case["digest"]))

@@ -51,7 +51,11 @@ def check_questions(case, genesis):
     assert set(found) == {unhex(shown["id"]) for shown in case["questions"]}
     for shown in case["questions"]:
         question, topic = found[unhex(shown["id"])], genesis.topic(shown["topic"])
-        assert (question.topic, question.index, question.category) == (topic.name, shown["index"], shown["category"])
+        assert (question.topic, question.index, question.category) == (
+            topic.name,
+            shown["index"],
+            shown["category"],
+        )
         assert list(question.prior) == shown["prior"]
         assert topic.question_text(question.index) == shown["text"]
     assert state.root() == unhex(case["state"])
@@ -142,7 +146,11 @@ def check_batch(case):
         vote = check_vote(case | shown)
         assert vote == made[entries.index(entry)]
         fields = {key: shown[key] for key in ("member", "index", "size")}
-        blobs = {"root": unhex(shown["root"]), "branch": unhexes(shown["branch"]), "signature": unhex(shown["signature"])}
+        blobs = {
+            "root": unhex(shown["root"]),
+            "branch": unhexes(shown["branch"]),
+            "signature": unhex(shown["signature"]),
+        }
         assert decode(unhex(shown["bytes"])) == fields | blobs
 
 

@@ -61,7 +61,12 @@ def test_trades(name, case):
 
 def test_every_message_and_every_end_that_a_word_makes_is_told():
     told = [case for case in read("trades.json")["valid"] if case["check"] == "transcript"]
-    spoken = {row for rows in TABLE.values() for who, row in rows.items() if who != "clock" for row in row.items()}
-    assert {message["type"] for case in told for message in case["messages"]} == {"request", *(word for word, _ in spoken)}
+    spoken = {
+        row for rows in TABLE.values() for who, row in rows.items() if who != "clock" for row in row.items()
+    }
+    assert {message["type"] for case in told for message in case["messages"]} == {
+        "request",
+        *(word for word, _ in spoken),
+    }
     ends = {end for _, end in spoken if not TABLE[end]}
     assert ends <= {case["state"] for case in told}

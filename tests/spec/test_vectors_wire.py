@@ -134,7 +134,9 @@ def check_row(case):
 
 
 def check_chunk(case):
-    Assembly(unhex(case["root"]), case["size"]).add(case["index"], unhex(case["data"]), unhexes(case["branch"]))
+    Assembly(unhex(case["root"]), case["size"]).add(
+        case["index"], unhex(case["data"]), unhexes(case["branch"])
+    )
 
 
 def check_rows(case):
@@ -159,7 +161,11 @@ def test_merkle(name, case):
 
 
 def test_shown_branches_are_the_ones_of_the_shown_trees():
-    trees = {len(case["leaves"]): unhexes(case["leaves"]) for case in read("merkle.json")["valid"] if "leaves" in case}
+    trees = {
+        len(case["leaves"]): unhexes(case["leaves"])
+        for case in read("merkle.json")["valid"]
+        if "leaves" in case
+    }
     for case in read("merkle.json")["valid"]:
         if case["check"] == "branch":
             assert branch(trees[case["size"]], case["index"]) == unhexes(case["branch"])
@@ -199,9 +205,13 @@ def check_signature(case):
 
 NAMES = {
     "question": lambda network, of: question_id(network, of["topic"], of["index"]),
-    "commit": lambda network, of: commit_digest(network, of["author"], of["question"], of["salt"], of["contribution"]),
+    "commit": lambda network, of: commit_digest(
+        network, of["author"], of["question"], of["salt"], of["contribution"]
+    ),
     "commit_id": lambda network, of: commit_id(network, of["author"], of["question"], of["digest"]),
-    "attest": lambda network, of: attest_digest(network, of["author"], of["question"], of["salt"], of["outcome"]),
+    "attest": lambda network, of: attest_digest(
+        network, of["author"], of["question"], of["salt"], of["outcome"]
+    ),
     "lock": lambda _, of: lock_id(of["entry"], of["op"]),
     "offence": lambda _, of: hashlib.sha256(of["kind"].encode() + b"/" + of["offender"]).digest(),
 }

@@ -240,7 +240,11 @@ class Trial:
         lost = sum(weights[place] for place, _ in self.options.traitors)
         witnesses = self.keys[: len(weights)]
         spare = [key for key, weight in zip(witnesses, weights, strict=True) if 3 * (lost + weight) < sum(weights)]
-        return [key for key in self.honest if key not in witnesses or key in spare]
+        idle = [key for key in self.honest if key not in witnesses and not self._joins(key)]
+        return [key for key in spare if key in self.honest] + idle
+
+    def _joins(self, key: bytes) -> bool:
+        return self.options.joiner and key == self._guest()
 
     def _put_back(self, node: SimNode, backup: Disk) -> None:
         if node.core is not None:
@@ -290,7 +294,7 @@ class Trial:
             case EpochOpened() if node.core is not None:
                 if key not in self.hostile and event.closed is not None:
                     self._check_convictions(node, event.closed.offences)
-                if self.options.joiner and key == self._guest() and event.epoch in (2, 3):
+                if self._joins(key) and event.epoch in (2, 3):
                     node.core.submit((Bond(100 * TOKEN, "witness"),))
                 for ops in self.actors[key].act(node.core):
                     node.core.submit(ops)

@@ -8,6 +8,7 @@ from troth_node.testing.ledger import Ledger, persisted, sent
 from troth_protocol.effects import Effects, Notice, Persist, Send
 from troth_protocol.errors import Invalid
 from troth_protocol.log.author import BODY_MAX_BYTES, Author, Finalized, Refused
+from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import DEPS_MAX, ENTRY_MAX_BYTES, OPS_MAX, load_entry
 from troth_protocol.log.keep import pack_stored, place_key, unpack_stored
 from troth_protocol.log.ops import EVIDENCE_MAX_BYTES, OPS, Accuse, Bond, Resume, Transfer
@@ -88,8 +89,8 @@ def test_an_entry_is_on_disk_before_any_witness_sees_it(scene):
     scene.author.submit((ONE,))
     effects = scene.pump()
     assert [type(effect) for effect in effects] == [Persist] + [Send] * 4
-    [(_, message)] = {message: (peer, message) for peer, message in sent(effects)}.values()
-    entry = load_entry(message.entry, scene.net.network)
+    [data] = {message.entry for _, message in sent(effects)}
+    entry = load_entry(data, scene.net.network)
     assert (effects[0].table, effects[0].key) == ("own", place_key(1, scene.net.key(ERIN), 1))
     assert (effects[0].value, effects[0].once) == (entry.data, True)
     assert {peer for peer, _ in sent(effects)} == {member.key for member in scene.net.committee.members}
@@ -116,6 +117,34 @@ def test_three_of_four_acks_make_it_final(scene):
     assert scene.ack(entry, ALICE, BOB) == []
     assert scene.ack(entry, CAROL) == [Finalized(number, entry.id)]
     assert scene.ack(entry, DAVE) == []
+    assert scene.author.is_idle()
+
+
+def test_exactly_the_quorum_is_enough():
+    """Four witnesses of weight one: three is the quorum to the unit."""
+    scene = Scene()
+    net = scene.net
+    net.committee = Committee(tuple(replace(member, weight=1) for member in net.committee.members))
+    net.book = net.new_book()
+    scene.author.open(net.book)
+    assert net.committee.quorum == 3
+    number = scene.author.submit((ONE,))
+    entry = scene.submitted()
+    assert scene.vote(entry, ALICE, BOB) == []
+    assert scene.vote(entry, CAROL) != []
+    assert scene.ack(entry, ALICE, BOB) == []
+    assert scene.ack(entry, CAROL) == [Finalized(number, entry.id)]
+
+
+def test_an_author_is_idle_when_nothing_is_queued_or_on_its_way(scene):
+    assert scene.author.is_idle()
+    scene.author.submit((ONE,))
+    assert not scene.author.is_idle()
+    entry = scene.submitted()
+    assert not scene.author.is_idle()
+    scene.vote(entry, ALICE, BOB, CAROL)
+    assert not scene.author.is_idle()
+    scene.ack(entry, ALICE, BOB, CAROL)
     assert scene.author.is_idle()
 
 
@@ -153,6 +182,7 @@ def test_what_is_queued_together_goes_into_one_entry(scene):
 
 def test_nothing_is_signed_before_it_is_allowed_or_an_epoch_is_open():
     early = Author(Ledger().keys[ERIN], Effects())
+    assert not early.is_allowed
     early.submit((ONE,))
     early.is_allowed = True
     early.pump()
@@ -270,6 +300,14 @@ def test_deps_that_never_came_block_no_later_epoch(scene):
     assert Finalized(number, entry.id) in scene.finish(entry)
 
 
+def test_the_same_epoch_opened_again_keeps_deps(scene):
+    net = scene.net
+    paid = net.put(ALICE, Transfer(net.key(ERIN), 5, b""))
+    scene.author.submit((ONE,), (paid.id,))
+    scene.author.open(net.book)
+    assert scene.submitted().deps == (paid.id,)
+
+
 def test_a_dep_that_was_sealed_meanwhile_is_left_out(scene):
     net = scene.net
     paid = net.put(ALICE, Transfer(net.key(ERIN), 5, b""))
@@ -322,26 +360,36 @@ def test_the_fullest_entry_with_the_most_deps_is_one_that_others_take(scene):
     load_entry(made.data, net.network)
 
 
-def test_what_does_not_fit_one_entry_goes_into_the_next(scene):
-    net = scene.net
-    large = Accuse(bytes(BODY_MAX_BYTES // 2))
-    scene.author.submit((large,))
-    scene.author.submit((large,))
+def test_bytes_that_do_not_fit_one_entry_go_into_the_next(scene):
+    frame = len(OPS.encode(Accuse(bytes(60_000)))) - 60_000
+    half, rest = BODY_MAX_BYTES // 2, BODY_MAX_BYTES - BODY_MAX_BYTES // 2
+    exact = [Accuse(bytes(size - frame - 1)) for size in (half, rest)]
+    for op in (*exact, Accuse(b"")):
+        scene.author.submit((op,))
     first = scene.submitted()
-    assert first.ops == (large,)
+    assert first.ops == tuple(exact)
     scene.vote(first, ALICE, BOB, CAROL)
-    assert scene.submitted().ops == (large,)
-    many = Scene()
+    assert scene.submitted().ops == (Accuse(b""),)
+
+
+def test_ops_that_do_not_fit_one_entry_go_into_the_next(scene):
     for _ in range(OPS_MAX + 5):
-        many.author.submit((ONE,))
-    assert len(many.submitted().ops) == OPS_MAX
-    crowd = Scene()
-    paid = [net.put(ALICE, Transfer(net.key(ERIN), 1, b"")) for _ in range(3)]
-    crowd.author.open(net.book)
-    for at in range(0, DEPS_MAX + 1, 64):
-        crowd.author.submit((ONE,), tuple(digest(bytes([n % 256, n >> 8])) for n in range(at, at + 64)))
-    crowd.author.submit((TWO,), (paid[0].id,))
-    assert len({dep for one in crowd.author._take() for dep in one.deps}) == DEPS_MAX
+        scene.author.submit((ONE,))
+    first = scene.submitted()
+    assert len(first.ops) == OPS_MAX
+    scene.vote(first, ALICE, BOB, CAROL)
+    assert len(scene.submitted().ops) == 5
+
+
+def test_deps_that_do_not_fit_one_entry_go_into_the_next(scene):
+    net = scene.net
+    paid = [net.put(ALICE, Transfer(net.key(ERIN), 1, b"")).id for _ in range(DEPS_MAX + 1)]
+    for dep in paid:
+        scene.author.submit((Bond(1, "agent"),), (dep, paid[0]))
+    first = scene.submitted()
+    assert (len(first.ops), len(first.deps)) == (DEPS_MAX, DEPS_MAX)
+    scene.vote(first, ALICE, BOB, CAROL)
+    assert scene.submitted().deps == tuple(sorted({paid[0], paid[-1]}))
 
 
 def test_a_bad_submission_among_many_that_do_not_fit_together(scene):
@@ -413,6 +461,13 @@ def test_a_restored_author_goes_on_under_the_next_incarnation(scene):
     scene.net.set_account(ERIN, incarnation=4)
     scene.author.open(scene.net.book)
     assert scene.submitted().header.incarnation == 4
+
+
+def test_within_an_epoch_the_incarnation_is_that_of_the_head(scene):
+    first = scene.net.entry(ERIN, ONE, incarnation=1)
+    scene.net.book.add(first, scene.net.certify(first))
+    scene.author.submit((TWO,))
+    assert scene.submitted().header.incarnation == 1
 
 
 # Freezes

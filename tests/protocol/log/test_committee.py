@@ -63,6 +63,11 @@ def test_there_and_back():
     assert load_committee(one.encode()).digest == one.digest
 
 
+def test_the_largest_set():
+    one = committee(*[1] * MEMBERS_MAX)
+    assert len(load_committee(one.encode()).members) == MEMBERS_MAX == 64
+
+
 def test_another_weight_or_member_is_another_set():
     assert len({one.digest for one in (committee(1, 2), committee(2, 1), committee(1), committee(1, 2, 3))}) == 4
 

@@ -1,0 +1,179 @@
+"""Each offence is punished once, within its window; the reporter's part is capped and the rest burns."""
+
+from dataclasses import replace
+
+import pytest
+
+from troth_node.testing.ledger import Ledger
+from troth_node.testing.samples import RULES, TOKEN
+from troth_protocol.close.findings import Findings
+from troth_protocol.close.punish import is_due, offence_key
+from troth_protocol.evidence import ENTRY_FORK, EVIDENCE, Proof, SeenVote, VoteFork, entry_fork
+from troth_protocol.log.entry import make_entry
+from troth_protocol.log.ops import Accuse, Bond, Transfer, Unbond
+from troth_protocol.log.rows import Offence
+from troth_protocol.log.vote import sign_votes
+from troth_protocol.wire.crypto import KeyPair
+
+ALMA, BRUNO, CARLA, DAVE, EMIL, FINN = range(6)
+PPM = 1_000_000
+
+
+@pytest.fixture
+def ledger():
+    ledger = Ledger()
+    ledger.put(EMIL, Bond(100 * TOKEN, "agent"))
+    ledger.close()
+    return ledger
+
+
+def fork(ledger, agent=EMIL, epoch=None, incarnation=None):
+    halves = [
+        ledger.entry(agent, Transfer(ledger.key(FINN), n, b""), epoch=epoch, incarnation=incarnation).signed
+        for n in (1, 2)
+    ]
+    return entry_fork(*halves)
+
+
+def vote_fork(ledger, agent=ALMA):
+    seen = []
+    for n in (1, 2):
+        entry = ledger.entry(EMIL, Transfer(ledger.key(FINN), n, b""))
+        (vote,) = sign_votes(ledger.keys[agent], ledger.network, ledger.epoch, ledger.committee, [entry.id])
+        seen.append(SeenVote(entry.signed, vote))
+    return EVIDENCE.encode(VoteFork(ledger.key(agent), ledger.committee.digest, *seen))
+
+
+def with_evidence(*evidence):
+    findings = Findings()
+    for data in evidence:
+        findings.add_evidence(data)
+    return findings
+
+
+def test_a_fork_in_a_report_freezes_the_log_and_burns_a_part_of_the_bond(ledger):
+    burned = ledger.state.totals().burned
+    closed = ledger.close(with_evidence(fork(ledger)))
+    ((key, offence),) = closed.offences
+    assert key == offence_key(ENTRY_FORK, ledger.key(EMIL))
+    assert offence == Offence(ENTRY_FORK, ledger.key(EMIL), 2, 2, 10 * TOKEN)
+    account = ledger.account(EMIL)
+    assert (account.agent, account.frozen, account.offences) == (90 * TOKEN, True, 1)
+    assert ledger.state.totals().burned == burned + 10 * TOKEN
+    assert ledger.state.is_conserved()
+
+
+def test_a_witness_that_voted_twice_loses_half_and_its_seat(ledger):
+    closed = ledger.close(with_evidence(vote_fork(ledger)))
+    assert [offence.kind for _, offence in closed.offences] == ["vote_fork"]
+    account = ledger.account(ALMA)
+    assert (account.witness, account.attester, account.frozen) == (50_000 * TOKEN, 50_000 * TOKEN, False)
+    assert closed.committee.index(ledger.key(ALMA)) is None
+    assert len(closed.committee.members) == 3
+
+
+def test_whoever_accuses_gets_a_capped_part(ledger):
+    evidence = vote_fork(ledger)
+    before = ledger.account(FINN).balance
+    ledger.put(FINN, Accuse(evidence))
+    ledger.close()
+    part = min(100_000 * TOKEN * RULES.reporter_ppm // PPM, RULES.reporter_max)
+    assert part == RULES.reporter_max
+    assert ledger.account(FINN).balance == before + part - RULES.fee
+
+
+def test_of_two_accusers_the_first_in_key_order_is_paid(ledger):
+    evidence = vote_fork(ledger)
+    first, second = sorted((EMIL, FINN), key=ledger.key)
+    ledger.put(first, Accuse(evidence))
+    ledger.put(second, Accuse(evidence))
+    before = ledger.account(second).balance
+    closed = ledger.close()
+    assert len(closed.offences) == 1
+    assert ledger.account(second).balance == before - RULES.fee
+
+
+def test_accusing_oneself_pays_nothing(ledger):
+    evidence = fork(ledger)
+    balance = ledger.account(EMIL).balance
+    ledger.put(EMIL, Accuse(evidence))
+    ledger.close()
+    assert ledger.account(EMIL).balance == balance - RULES.fee
+    assert ledger.account(EMIL).agent == 90 * TOKEN
+
+
+def test_what_is_unbonding_is_slashed_too(ledger):
+    ledger.put(EMIL, Unbond(100 * TOKEN, "agent"))
+    ledger.close()
+    ledger.close(with_evidence(fork(ledger)))
+    ((_, amount, _),) = ledger.account(EMIL).unbonding
+    assert amount == 90 * TOKEN
+
+
+def test_everything_up_to_the_first_punishment_is_one_offence(ledger):
+    early, late = fork(ledger), fork(ledger, epoch=3)
+    assert len(ledger.close(with_evidence(early)).offences) == 1
+    assert ledger.close(with_evidence(early)).offences == (), "the same again"
+    assert len(ledger.close(with_evidence(late)).offences) == 1, "a pair from a later epoch is a second one"
+    assert ledger.account(EMIL).offences == 2
+
+
+def test_two_pieces_about_one_offence_in_one_cut_count_once(ledger):
+    other = fork(ledger, incarnation=1)
+    closed = ledger.close(with_evidence(fork(ledger), other))
+    assert len(closed.offences) == 1
+
+
+def test_a_fork_of_a_log_and_a_double_vote_are_two_offences(ledger):
+    closed = ledger.close(with_evidence(vote_fork(ledger, DAVE), fork(ledger, DAVE)))
+    assert len(closed.offences) == 2
+    assert ledger.account(DAVE).offences == 2
+
+
+@pytest.mark.parametrize("age", [0, 1, 2, 3])
+def test_evidence_has_an_age(age):
+    ledger = Ledger(rules=replace(RULES, evidence_epochs=2))
+    evidence = fork(ledger)
+    for _ in range(age):
+        ledger.close()
+    assert bool(ledger.close(with_evidence(evidence)).offences) == (age <= 2)
+
+
+def test_evidence_from_the_future_waits():
+    ledger = Ledger()
+    assert ledger.close(with_evidence(fork(ledger, epoch=2))).offences == ()
+
+
+def test_noise_is_passed_over(ledger):
+    ledger.put(FINN, Accuse(b"noise"), Accuse(b""))
+    closed = ledger.close(with_evidence(b"\xc0", fork(ledger)[:-1]))
+    assert closed.offences == ()
+
+
+def test_a_key_without_an_account_has_nothing_to_lose_and_gets_no_row(ledger):
+    stranger = KeyPair.from_seed(bytes(32))
+    halves = [
+        make_entry(
+            stranger,
+            ledger.network,
+            incarnation=0,
+            epoch=2,
+            seq=1,
+            prev=bytes(32),
+            deps=[],
+            ops=[Transfer(ledger.key(FINN), amount, b"")],
+        ).signed
+        for amount in (1, 2)
+    ]
+    closed = ledger.close(with_evidence(entry_fork(*halves)))
+    assert closed.offences == ()
+    assert ledger.state.find("accounts", stranger.public, Offence) is None
+
+
+def test_due_is_what_is_new_and_young(ledger):
+    proof = Proof(ENTRY_FORK, ledger.key(EMIL), 2)
+    assert is_due(ledger.state, RULES, 2, proof)
+    assert not is_due(ledger.state, RULES, 2 + RULES.evidence_epochs + 1, proof)
+    ledger.close(with_evidence(fork(ledger)))
+    assert not is_due(ledger.state, RULES, 3, proof)
+    assert is_due(ledger.state, RULES, 3, replace(proof, epoch=3))

@@ -1,0 +1,191 @@
+"""The vectors of closes and seals, read from their JSON alone: whoever follows them arrives at each state root."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import islice
+
+import ed25519_reference
+from vector_kit import cases, judge, read, unhex, value
+
+from troth_protocol.close.execute import Close, execute
+from troth_protocol.close.findings import load_findings
+from troth_protocol.close.leaders import timeout_ms, turns
+from troth_protocol.close.light import Checkpoint, genesis_checkpoint
+from troth_protocol.close.report import encode_value, load_report, load_value
+from troth_protocol.close.seal import SIGNED_SEAL
+from troth_protocol.errors import Invalid
+from troth_protocol.genesis import load_genesis
+from troth_protocol.insight.lifecycle import open_questions
+from troth_protocol.insight.results import settlement_rows
+from troth_protocol.log.book import LogBook
+from troth_protocol.log.committee import Member, load_committee
+from troth_protocol.log.entry import load_entry
+from troth_protocol.log.rows import TABLES
+from troth_protocol.log.state import decode_state, genesis_state, verify_row
+from troth_protocol.log.vote import CERTIFICATE
+from troth_protocol.wire.chunks import Chunks, unpack_rows
+from troth_protocol.wire.codec import encode
+from troth_protocol.wire.merkle import leaf_hash, root
+
+CLOSES, SEALS = read("closes.json"), read("seals.json")
+GENESIS = load_genesis(unhex(CLOSES["genesis"]))
+NETWORK = GENESIS.network()
+
+# Closes
+
+
+def check_execute(case):
+    before, committee = decode_state(unhex(case["before"])), load_committee(unhex(case["witness_set"]))
+    book = LogBook(NETWORK, GENESIS.rules, case["epoch"], before, committee)
+    for entry, certificate in case["certified"]:
+        book.add(load_entry(unhex(entry), NETWORK), CERTIFICATE.decode(unhex(certificate)))
+    cut = load_findings(unhex(case["cut"]))
+    logs = {author: book.log(author, seq) for author, (seq, _) in cut.heads.items()}
+    assert {author: log[-1].entry.id for author, log in logs.items()} == {
+        a: head for a, (_, head) in cut.heads.items()
+    }
+    closed = execute(Close(GENESIS, NETWORK, case["epoch"], committee), before, cut, logs)
+    check_state(case, closed.state)
+    check_roots(case, closed)
+    assert closed.committee.encode() == unhex(case["next_set"])
+
+
+def check_state(case, state):
+    assert state.root() == unhex(case["state"]) == decode_state(unhex(case["after"])).root()
+    assert state.encode() == unhex(case["after"])
+    books = state.totals()
+    assert state.supply() == books.genesis + books.minted - books.burned
+
+
+def check_roots(case, closed):
+    chunks = Chunks(unhex(case["cut"]))
+    assert (chunks.root, chunks.size) == (unhex(case["cut_root"]), case["cut_size"])
+    rows = [row for item in closed.settlements for row in settlement_rows(item)]
+    assert rows == value(case["settlements"])
+    assert closed.emissions_root == unhex(case["emissions"]) == root([leaf_hash(encode(row)) for row in rows])
+    offences = [[key.hex(), o.kind, o.offender.hex(), o.epoch, str(o.slashed)] for key, o in closed.offences]
+    assert offences == case["offences"]
+    leaves = [
+        unhex(key) + encode([kind, unhex(offender), epoch])
+        for key, kind, offender, epoch, _ in case["offences"]
+    ]
+    assert closed.evidence_root == unhex(case["evidence"]) == root(list(map(leaf_hash, leaves)))
+
+
+def check_report(case):
+    network, committee = unhex(case["network"]), load_committee(unhex(case["witness_set"]))
+    header, signature = unhex(case["header"]), unhex(case["signature"])
+    report = load_report(header, signature, network, case["epoch"], committee)
+    body = Chunks(unhex(case["body"]))
+    if (body.root, body.size) != (report.header.root, report.header.size):
+        raise Invalid("bad_digest")
+    assert load_findings(body.data).encode() == unhex(case["body"])
+    assert encode(value(case["value"])) == header
+    signed = b"\x0etroth/report/1" + network + header
+    assert signed == unhex(case["preimage"])
+    assert hashlib.sha256(signed).digest() == report.id == unhex(case["id"])
+    assert ed25519_reference.is_valid(report.header.witness, signed, signature)
+
+
+def check_findings(case):
+    data = unhex(case["bytes"])
+    assert load_findings(data).encode() == data
+    assert list(unpack_rows(data)) == value(case["rows"])
+
+
+def check_value(case):
+    found = load_value(unhex(case["bytes"]), load_committee(unhex(case["witness_set"])))
+    assert [[member, report.hex()] for member, report in found.items()] == case["reports"]
+    assert encode_value(found) == unhex(case["bytes"])
+
+
+def check_leaders(case):
+    members = [Member(unhex(key), int(weight)) for key, weight in case["members"]]
+    assert list(islice(turns(members), len(case["turns"]))) == case["turns"]
+
+
+def check_timers(case):
+    for slot, wait in case["waits"]:
+        assert timeout_ms(slot, case["slot_ms"], case["slot_max_ms"]) == wait
+
+
+CHECKS = {
+    "execute": check_execute,
+    "report": check_report,
+    "findings": check_findings,
+    "value": check_value,
+    "leaders": check_leaders,
+    "timers": check_timers,
+}
+
+
+@cases("closes.json")
+def test_closes(name, case):
+    judge(CHECKS, case)
+
+
+# Seals
+
+
+def check_advance(case):
+    committee = load_committee(unhex(case["witness_set"]))
+    at = Checkpoint(unhex(case["network"]), case["epoch"], unhex(case["prev"]), committee)
+    seal = SIGNED_SEAL.decode(unhex(case["seal"]))
+    found = at.advance(seal, unhex(case["next_set"]))
+    assert (found.epoch, found.prev) == (case["epoch"] + 1, unhex(case["id"]))
+    assert found.committee == load_committee(unhex(case["next_set"]))
+    assert SIGNED_SEAL.encode(seal) == unhex(case["seal"])
+    assert encode(value(case["value"])) == seal.payload == unhex(case["payload"])
+    check_signatures(case, committee)
+
+
+def check_signatures(case, committee):
+    signed = b"\x0ctroth/seal/1" + unhex(case["network"]) + unhex(case["payload"])
+    assert signed == unhex(case["preimage"])
+    assert hashlib.sha256(signed).digest() == unhex(case["id"])
+    weight = 0
+    for member, signature in case["signatures"]:
+        assert ed25519_reference.is_valid(committee.members[member].key, signed, unhex(signature))
+        weight += committee.members[member].weight
+    assert weight == int(case["weight"]) >= int(case["quorum"]) == committee.quorum
+
+
+def check_row(case):
+    proof = value(case["proof"])
+    table, key, row = verify_row(unhex(case["state"]), proof)
+    assert (table, key, TABLES[table].dump(row)) == (proof["table"], proof["key"], proof["row"])
+
+
+@cases("seals.json")
+def test_seals(name, case):
+    judge({"advance": check_advance, "row": check_row}, case)
+
+
+def test_the_chain_leads_from_its_genesis_to_every_state_root():
+    """Each seal's roots are those of the close of its epoch, and each close begins where the one before it ended."""
+    state = genesis_state(GENESIS)
+    open_questions(state, GENESIS, NETWORK, 1)
+    at, sealed = genesis_checkpoint(load_genesis(unhex(SEALS["genesis"]))), state.encode()
+    executed = [case for case in CLOSES["valid"] if case["check"] == "execute"]
+    followed = [case for case in SEALS["valid"] if case["check"] == "advance"]
+    for close, seal in zip(executed, followed, strict=True):
+        assert unhex(close["before"]) == sealed
+        assert load_committee(unhex(close["witness_set"])) == at.committee
+        at = at.advance(SIGNED_SEAL.decode(unhex(seal["seal"])), unhex(close["next_set"]))
+        roots = (at.seal.state, at.seal.emissions, at.seal.evidence, at.seal.cut, at.seal.cut_size)
+        named = [unhex(close[name]) for name in ("state", "emissions", "evidence", "cut_root")]
+        assert roots == (*named, close["cut_size"])
+        sealed = unhex(close["after"])
+    assert at.epoch == len(executed) == 7
+
+
+def test_the_chain_tells_what_it_should():
+    """A change of the witness set, a settlement with payments, an offence, a claim."""
+    executed = [case for case in CLOSES["valid"] if case["check"] == "execute"]
+    assert len({case["witness_set"] for case in executed}) == 3
+    kinds = [row[0] for case in executed for row in value(case["settlements"])]
+    assert {"settlement", "forecast", "payment", "attester"} == set(kinds)
+    assert [row[1] for case in executed for row in case["offences"]] == ["entry_fork"]
+    claims = [row for case in executed for row in unpack_rows(unhex(case["cut"])) if row[0] == "claim"]
+    assert len(claims) == 1
