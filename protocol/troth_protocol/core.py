@@ -419,14 +419,14 @@ class Core:
 
     def _check_sealed(self) -> None:
         """Our own close is done: advance, and show the seal to everybody on our links."""
-        closer = self.closer
-        if closer is None or closer.result is None:
+        result = self.closer.result if self.closer is not None else None
+        if result is None:
             return
-        message = closer.seal_message()
-        self.chain.advance(*closer.result)
+        signed, closed, _ = result
+        message = SealMsg(SIGNED_SEAL.encode(signed), closed.committee.encode())
+        self.chain.advance(*result)
         for peer in sorted(self._links):
-            if message is not None:
-                self.out.send(peer, message)
+            self.out.send(peer, message)
         self.follower.sealed()
         self._open(self.chain.newest)
 

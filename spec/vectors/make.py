@@ -28,6 +28,7 @@ FILES: Final = {
     "votes.json": ("votes", "votes"),
     "certificates.json": ("votes", "certificates"),
     "evidence.json": ("evidence", "evidence"),
+    "agreement.json": ("agreement", "agreement"),
     "closes.json": ("closes", "closes"),
     "seals.json": ("seals", "seals"),
     "prior.json": ("insight", "prior"),

@@ -8,6 +8,21 @@ from itertools import islice
 import ed25519_reference
 from vector_kit import cases, judge, read, unhex, value
 
+from troth_protocol.close.ballots import (
+    CERTIFICATE as SLOT_CERTIFICATE,
+)
+from troth_protocol.close.ballots import (
+    CandidateMsg,
+    Instance,
+    Signed,
+    VoteMsg,
+    check_signature,
+    read_ballot,
+    read_candidate,
+    verify_certificate,
+    verify_decision,
+    verify_equivocation,
+)
 from troth_protocol.close.execute import Close, execute
 from troth_protocol.close.findings import load_findings
 from troth_protocol.close.leaders import timeout_ms, turns
@@ -189,3 +204,62 @@ def test_the_chain_tells_what_it_should():
     assert [row[1] for case in executed for row in case["offences"]] == ["entry_fork"]
     claims = [row for case in executed for row in unpack_rows(unhex(case["cut"])) if row[0] == "claim"]
     assert len(claims) == 1
+
+
+# Agreement
+
+
+def instance(case):
+    return Instance(unhex(case["network"]), case["epoch"], load_committee(unhex(case["witness_set"])))
+
+
+def check_candidate(case):
+    at, payload = instance(case), unhex(case["payload"])
+    found = read_candidate(at, CandidateMsg(payload, unhex(case["signature"])))
+    check_signature(at.network, unhex(case["signer"]), found.signed)
+    assert encode(value(case["value"])) == payload
+    domain = b"\x11troth/candidate/1"
+    assert found.id == unhex(case["id"]) == hashlib.sha256(domain + at.network + payload).digest()
+
+
+def check_vote(case):
+    at, payload = instance(case), unhex(case["payload"])
+    ballot = read_ballot(at, VoteMsg(case["vote"], payload, case["member"], unhex(case["signature"])))
+    check_signature(at.network, at.committee.members[ballot.member].key, ballot.signed)
+    assert encode(value(case["value"])) == payload == ballot.statement.payload(at)
+    domain = f"troth/{case['vote']}/1".encode()
+    assert unhex(case["preimage"]) == bytes([len(domain)]) + domain + at.network + payload
+
+
+def check_slot_certificate(case):
+    certificate = SLOT_CERTIFICATE.decode(unhex(case["bytes"]))
+    verify_certificate(instance(case), certificate)
+    assert certificate.vote == case["vote"]
+    assert SLOT_CERTIFICATE.encode(certificate) == unhex(case["bytes"])
+
+
+def check_decision(case):
+    found = verify_decision(instance(case), unhex(case["candidate"]), unhex(case["certificate"]))
+    assert found == unhex(case["decided"])
+
+
+def check_conflict(case):
+    both = [
+        Signed(case[name]["kind"], unhex(case[name]["payload"]), unhex(case[name]["signature"]))
+        for name in ("first", "second")
+    ]
+    assert verify_equivocation(instance(case), unhex(case["member"]), *both) == case["slot"]
+
+
+AGREEMENT = {
+    "candidate": check_candidate,
+    "vote": check_vote,
+    "certificate": check_slot_certificate,
+    "decision": check_decision,
+    "conflict": check_conflict,
+}
+
+
+@cases("agreement.json")
+def test_agreement(name, case):
+    judge(AGREEMENT, case)

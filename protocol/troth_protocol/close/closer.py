@@ -19,7 +19,6 @@ from troth_protocol.close.execute import Closed
 from troth_protocol.close.findings import EVIDENCE_MAX, Findings, load_findings, merge
 from troth_protocol.close.gather import Gatherer
 from troth_protocol.close.outputs import (
-    Accused,
     ArmTimer,
     Broadcast,
     Decided,
@@ -30,7 +29,7 @@ from troth_protocol.close.outputs import (
 )
 from troth_protocol.close.punish import is_due, offence_key
 from troth_protocol.close.report import Report, encode_value, load_report, load_value, sign_report
-from troth_protocol.close.seal import SIGNED_SEAL, SignedSeal, collect, sign_seal, verify_seal_vote
+from troth_protocol.close.seal import SignedSeal, collect, sign_seal, verify_seal_vote
 from troth_protocol.close.serve import Server
 from troth_protocol.effects import Effects
 from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
@@ -43,7 +42,7 @@ from troth_protocol.log.witness import Witness
 from troth_protocol.wire.chunks import Chunks
 from troth_protocol.wire.codec import Value, decode, encode
 from troth_protocol.wire.crypto import KeyPair
-from troth_protocol.wire.messages import Ballot, Message, ReportMsg, SealMsg, SealVote, WantReport
+from troth_protocol.wire.messages import Ballot, Message, ReportMsg, SealVote, WantReport
 
 BALLOT_TABLE = "ballots"
 _STOPPED, _REPORT, _SEAL = b"stopped", OWN_REPORT, b"seal"
@@ -96,12 +95,11 @@ class Closer:
 
     def freeze(self) -> None:
         """Step one: stop voting for entries of this epoch for good."""
-        if self.own is None and not self.witness.is_stopped:
-            self.witness.stop()
-            self.out.persist("close", self._key(_STOPPED), b"")
-            self.out.timer(f"grace:{self.chain.epoch}", self.chain.genesis.pacing.grace_ms)
-        elif self.own is None:
-            self.out.timer(f"grace:{self.chain.epoch}", self.chain.genesis.pacing.grace_ms)
+        if self.witness.is_stopped:
+            return
+        self.witness.stop()
+        self.out.persist("close", self._key(_STOPPED), b"")
+        self.out.timer(f"grace:{self.chain.epoch}", self.chain.genesis.pacing.grace_ms)
 
     def report(self) -> None:
         """Step two, after the grace: sign what is stored, and take part in the agreement."""
@@ -149,8 +147,7 @@ class Closer:
     def compare(self, entry: Entry, certificate: Certificate) -> None:
         """Hold shown votes against those of the entry stored at that place: whoever signed both is convicted."""
         for data in vote_forks(self.chain.book, entry, certificate):
-            if not self.accuse(data):
-                return
+            self.accuse(data)
 
     def _restore_report(self, row: bytes) -> None:
         chain = self.chain
@@ -244,8 +241,8 @@ class Closer:
                     self.out.timer(f"slot:{self.chain.epoch}:{output.slot}", output.delay_ms)
                 case Decided():
                     self._decide(output.value)
-                case Accused():
-                    self.out.notice(output)
+                case accused:
+                    self.out.notice(accused)
 
     def _ballot(self, message: Value) -> Ballot:
         return Ballot(self.chain.epoch, encode(message))
@@ -299,13 +296,6 @@ class Closer:
         votes = {place: vote.signature for place, vote in self._seal_votes.items() if vote.seal == own.seal}
         if self.chain.committee.weigh(votes) >= self.chain.committee.quorum:
             self.result = (collect(own.seal, votes), self._closed, self._cut)
-
-    def seal_message(self) -> SealMsg | None:
-        """The finished seal, for everybody who follows."""
-        if self.result is None:
-            return None
-        signed, closed, _ = self.result
-        return SealMsg(SIGNED_SEAL.encode(signed), closed.committee.encode())
 
     def tick(self) -> None:
         """Standstill: say again whatever others may not have heard, and ask again for what is missing."""

@@ -59,10 +59,9 @@ class Gatherer:
         self._keep(held)
 
     def _keep(self, held: _Held) -> None:
-        place = self.chain.committee.index(held.report.header.witness)
         self.held[held.report.id] = held
-        if place is not None:
-            self.first_of.setdefault(place, held.report.id)
+        place = self.chain.committee.index(held.report.header.witness)
+        self.first_of.setdefault(-1 if place is None else place, held.report.id)
 
     def report(self, message: ReportMsg) -> None:
         """A report arrived; Invalid if it is not one of this close."""
@@ -134,8 +133,8 @@ class Gatherer:
         if known is not None:
             self._take(held, known)
             return
-        index = held.assembly.wanted()
-        if index is not None and self._asks.open(held.assembly.root, index):
+        index = held.assembly.wanted() or 0
+        if self._asks.open(held.assembly.root, index):
             self._send(held.report.header.witness, WantChunk(held.assembly.root, index))
 
     def _has_all(self, held: _Held) -> bool:
@@ -212,12 +211,8 @@ class Gatherer:
 
     def findings(self, value: Mapping[int, bytes]) -> dict[bytes, Findings]:
         """The findings of a judged value, by witness."""
-        out: dict[bytes, Findings] = {}
-        for place, key in value.items():
-            findings = self.held[key].findings
-            if findings is not None:
-                out[self.chain.committee.members[place].key] = findings
-        return out
+        members = self.chain.committee.members
+        return {members[place].key: self.held[key].findings or Findings() for place, key in value.items()}
 
     def tick(self) -> None:
         """Ask again, and ask somebody else."""

@@ -21,7 +21,7 @@ OTHER_NETWORK: Final = digest(b"another network")
 TOKEN: Final = 10**9
 WIDTH: Final = 118
 #: What repeats itself so often, and takes so many bytes, is written once with the number of times.
-RUN: Final = re.compile(rb"(.{1,32}?)\1{7,}", re.DOTALL)
+RUN: Final = re.compile(rb"(.{1,96}?)\1{7,}", re.DOTALL)
 RUN_MIN_BYTES: Final = 64
 REPEAT_MIN_ITEMS: Final = 20
 L: Final = 2**252 + 27742317777372353535851937790883648493

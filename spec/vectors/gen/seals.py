@@ -155,7 +155,6 @@ def _refused() -> list[Case]:
         invalid(code, f"a seal {what}", check="advance", **fields, seal=hexed(_encoded(seal)))
         for code, what, seal in rows
     ]
-    stale = _checkpoint(told) | {"witness_set": story()[1].committee.encode().hex()}
     good = SIGNED_SEAL.encode(told.signed).hex()
     sets: list[tuple[str, str, bytes]] = [
         ("wrong_set", "the next set is the old one", usual),
@@ -166,16 +165,6 @@ def _refused() -> list[Case]:
         invalid(code, what, check="advance", **_checkpoint(told), seal=good, next_set=data.hex())
         for code, what, data in sets
     ]
-    out.append(
-        invalid(
-            "bad_signature",
-            "an old set is held",
-            check="advance",
-            **stale,
-            seal=good,
-            next_set=next_set.hex(),
-        )
-    )
     return out
 
 

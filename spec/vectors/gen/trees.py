@@ -113,13 +113,23 @@ def _state_case() -> Case:
     tables = {
         name: {"root": table.root().hex(), "rows": len(table.rows)} for name, table in state.tables.items()
     }
-    return valid("a state of six rows", check="state", rows=rows, tables=tables, root=state.root().hex())
+    snapshot = hexed(state.encode())
+    return valid(
+        "a state of six rows",
+        check="state",
+        rows=rows,
+        tables=tables,
+        root=state.root().hex(),
+        snapshot=snapshot,
+    )
 
 
 def _empty_state() -> Case:
     state = State()
     tables = {name: {"root": table.root().hex(), "rows": 0} for name, table in state.tables.items()}
-    return valid("a state without rows", check="state", rows=[], tables=tables, root=state.root().hex())
+    return valid(
+        "a state without rows", check="state", rows=[], tables=tables, root=state.root().hex(), snapshot=""
+    )
 
 
 def _proof(table: str, key: bytes) -> Json:
@@ -172,6 +182,33 @@ def _bad_rows() -> list[Case]:
         )
     )
     return out
+
+
+def _bad_snapshots() -> list[Case]:
+    """Snapshots that are no states, and rows and chunks that are not there."""
+    snapshot, row = hexed(_state().encode()), TABLES["standings"].dump(Standing())
+    rows: list[tuple[str, str, Json]] = [
+        ("bad_snapshot", "a row of a table that does not exist", ["balances", b"key", row]),
+        ("bad_snapshot", "a key that is text", ["standings", "key", row]),
+        ("bad_snapshot", "a row without its key", ["standings", row]),
+        ("bad_snapshot", "a map", {}),
+        ("missing_field", "a row without a field", ["standings", b"key", {}]),
+        ("bad_amount", "a row with an amount that is none", ["standings", b"key", {**row, "won": "01"}]),
+    ]
+    out = [
+        invalid(c, f"snapshot: {w}", check="snapshot", bytes=pack_rows([item]).hex()) for c, w, item in rows
+    ]
+    absent = {"check": "prove", "snapshot": snapshot}
+    return [
+        *out,
+        invalid("truncated", "snapshot: a byte short", check="snapshot", bytes=hexed(_state().encode()[:-1])),
+        invalid(
+            "unknown_row", "an account that does not exist", **absent, table="accounts", key=bytes(32).hex()
+        ),
+        invalid("unknown_row", "a row of an empty table", **absent, table="claims", key=bytes(32).hex()),
+        invalid("bad_index", "the chunk behind the last", check="cut", data=b"short".hex(), index=1),
+        invalid("bad_index", "a negative one", check="cut", data=b"short".hex(), index=-1),
+    ]
 
 
 def _without(value: Mapping[str, Json], name: str) -> dict[str, Json]:
@@ -256,5 +293,5 @@ def merkle() -> Json:
     return cases(
         "Merkle trees, chunks, packed rows (01) and rows of the sealed state (04).",
         [*good, *good_chunks, *good_rows],
-        [*_bad_branches(), *_bad_rows(), *bad_chunks, *bad_rows],
+        [*_bad_branches(), *_bad_rows(), *_bad_snapshots(), *bad_chunks, *bad_rows],
     )

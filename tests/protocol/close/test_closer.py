@@ -6,7 +6,9 @@ import pytest
 
 from troth_node.testing.samples import TOKEN
 from troth_node.testing.stage import Stage
+from troth_protocol.close.ballots import DOMAINS, MESSAGES, Instance, Statement, VoteMsg
 from troth_protocol.close.findings import EVIDENCE_MAX, load_findings
+from troth_protocol.close.outputs import Accused
 from troth_protocol.close.report import REPORT_HEADER, encode_value
 from troth_protocol.close.seal import SEAL, sign_seal
 from troth_protocol.core import EpochOpened, PeerFault
@@ -20,7 +22,7 @@ from troth_protocol.log.rows import Claim
 from troth_protocol.log.sealed import lock_id
 from troth_protocol.log.vote import CERTIFICATE, Certificate, sign_votes
 from troth_protocol.wire.codec import encode
-from troth_protocol.wire.crypto import digest
+from troth_protocol.wire.crypto import digest, preimage
 from troth_protocol.wire.messages import (
     Ballot,
     Certified,
@@ -394,6 +396,20 @@ def test_what_was_agreed_on_is_fetched_before_it_is_executed(stage):
         stage.fire("tick", slow)
         stage.settle(but=lambda mail: isinstance(mail.message, SealMsg))
     assert stage.epochs()[slow] == 2
+
+
+def test_two_votes_of_one_member_in_one_slot_are_noticed(stage):
+    committee = stage.core(0).chain.committee
+    instance = Instance(stage.network, 1, committee, 0)
+    stage.freeze()
+    stage.fire("grace", 0)
+    for candidate in (digest(b"one"), digest(b"two")):
+        payload = Statement("notarize", 0, candidate).payload(instance)
+        signature = stage.seats[3].keys.sign(preimage(DOMAINS["notarize"], stage.network, payload))
+        vote = VoteMsg("notarize", payload, stage.place(3), signature)
+        stage.say(3, 0, Ballot(1, encode(MESSAGES.dump(vote))))
+    ((accused,),) = [stage.notices(0, Accused)]
+    assert accused.member == stage.key(3)
 
 
 # Restarts: no step is undone, none is done otherwise
