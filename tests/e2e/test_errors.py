@@ -95,7 +95,7 @@ def test_a_port_in_use_is_one_line(kept: Kept, tmp_path: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("init", "node", "swarm", "log", "balance", "verify"):
+    for name in ("init", "node", "swarm", "log", "balance", "verify", "score"):
         done = troth(name, "--help")
         assert done.returncode == 0
         assert "Example" in done.stdout

@@ -6,7 +6,7 @@ import pytest
 
 from troth_node.testing.samples import COIN, PACING, RULES, TOKEN, sample_genesis, seed
 from troth_protocol.errors import Invalid
-from troth_protocol.genesis import GENESIS, Holder, Phases, load_genesis, network_id
+from troth_protocol.genesis import Holder, Pacing, Phases, load_genesis, network_id
 from troth_protocol.log.state import genesis_state
 from troth_protocol.wire.codec import MAX_AMOUNT, decode, encode
 from troth_protocol.wire.crypto import KeyPair, digest
@@ -47,6 +47,11 @@ def test_any_other_document_is_another_network():
 def test_the_supply_is_reserve_balances_and_bonds():
     assert GOOD.supply() == GOOD.reserve + 4 * 1_000 * TOKEN + 2 * 200_000 * TOKEN
     assert genesis_state(GOOD).supply() == GOOD.supply()
+
+
+def test_every_kind_of_bond_counts():
+    holder = replace(GOOD.holders[0], balance=1, witness=10, attester=100, agent=1_000)
+    assert replace(GOOD, holders=(holder,), reserve=10_000).supply() == 11_111
 
 
 def test_topics_by_name():
@@ -117,7 +122,15 @@ def test_rules_that_no_network_could_live_with_are_refused(changes):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"kappa_ppm": MOST_PPM // 2}, {"reporter_ppm": MOST_PPM // 2}, {"witnesses_min": 2, "witnesses_max": 2}],
+    [
+        {"kappa_ppm": MOST_PPM // 2},
+        {"reporter_ppm": MOST_PPM // 2},
+        {"witnesses_min": 2, "witnesses_max": 2},
+        {"witnesses_min": 64},
+        {"silent_epochs": 1, "evidence_epochs": 1},
+        {"silent_epochs": 10**6, "evidence_epochs": 10**6},
+        {"epsilon_ppm": MOST_PPM // 2},
+    ],
     ids=str,
 )
 def test_rules_at_their_bounds_are_taken(changes):
@@ -131,6 +144,10 @@ def test_rules_at_their_bounds_are_taken(changes):
 )
 def test_timers_that_never_rest_are_refused(changes):
     assert code(replace(GOOD, pacing=replace(PACING, **changes))) == "bad_genesis"
+
+
+def test_the_shortest_timers_are_taken():
+    load_genesis(replace(GOOD, pacing=Pacing(1, 1, 1, 1)).encode())
 
 
 def test_no_more_can_ever_exist_than_has_an_encoding():
@@ -171,6 +188,29 @@ def test_a_topic_that_asks_nothing_sensible_is_refused(changes):
     assert code(with_topic(**changes)) == "bad_genesis"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"phases": Phases(1, 2, 2, 2)},
+        {"phases": Phases(1000, 1000, 1000, 1000)},
+        {"prior": ((1, 1),)},
+        {"prior": ((10**9, 10**9),) * 64, "categories": (63, 0)},
+        {"start": "9999-12-31", "questions": 2},
+        {"hours": tuple(range(24)), "categories": (0,) * 24},
+        {"name": "n" * 32, "text": "t" * 1024, "outcomes": ("a" * 64, "b" * 64)},
+        {"outcomes": tuple(map(str, range(64))), "prior": ((1,) * 64,)},
+        {"questions": 1, "per_epoch": 1000, "first": 2**53 - 1},
+    ],
+    ids=lambda changes: str(changes)[:50],
+)
+def test_a_topic_at_its_bounds_is_taken(changes):
+    load_genesis(with_topic(**changes).encode())
+
+
+def test_the_first_question_too_many():
+    assert code(with_topic(start="9999-12-31", questions=3)) == "bad_genesis"
+
+
 def test_a_topic_that_never_opens_a_question_is_no_fault():
     load_genesis(with_topic(questions=0, per_epoch=0).encode())
 
@@ -201,6 +241,22 @@ def test_topic_names_are_distinct():
         (("topics", 0, "outcomes"), ["only"]),
         (("topics", 0, "prior"), []),
         (("topics", 0, "phases", "commit"), "2"),
+        (("topics", 0, "phases", "reveal"), 1001),
+        (("topics", 0, "name"), "n" * 33),
+        (("topics", 0, "text"), "t" * 1025),
+        (("topics", 0, "start"), "2026-01-011"),
+        (("topics", 0, "outcomes"), ["x"] * 65),
+        (("topics", 0, "outcomes"), ["x" * 65, "y"]),
+        (("topics", 0, "hours"), [0] * 25),
+        (("topics", 0, "categories"), [64, 0]),
+        (("topics", 0, "prior"), [[1, 1]] * 65),
+        (("topics", 0, "prior"), [[1, 10**9 + 1]]),
+        (("topics", 0, "questions"), 10**9 + 1),
+        (("topics", 0, "per_epoch"), 1001),
+        (("rules", "evidence_epochs"), 10**6 + 1),
+        (("rules", "silent_epochs"), 10**6 + 1),
+        (("rules", "signals_max"), 65),
+        (("topics",), [{}] * 65),
     ],
 )
 def test_fields_have_their_types_and_ranges(path, wrong):

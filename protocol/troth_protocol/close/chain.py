@@ -84,21 +84,18 @@ class Chain:
         self.committee = load_committee(committee)
 
     def _restore_book(self) -> None:
-        rows = [
-            unpack_stored(data, self.network)
-            for _, data in self.archive.scan("entries", epoch_key(self.epoch))
-        ]
-        waiting = rows
+        rows = self.archive.scan("entries", epoch_key(self.epoch))
+        waiting = [unpack_stored(data, self.network) for _, data in rows]
         while waiting:
-            waiting = [item for item in rows if item[0].id not in self.book.stored]
-            before = len(waiting)
+            left = []
             for entry, certificate in waiting:
-                if not self.book.missing(entry):
+                if self.book.missing(entry):
+                    left.append((entry, certificate))
+                else:
                     self.book.add(entry, certificate)
-            rows = [item for item in waiting if item[0].id not in self.book.stored]
-            if len(rows) == before:
+            if len(left) == len(waiting):
                 raise TrothError("stored entries rely on entries that are not stored; restore from peers")
-            waiting = rows
+            waiting = left
 
     def seal(self, epoch: int) -> tuple[SignedSeal, bytes] | None:
         """A sealed epoch's seal and the witness set that it names, or None if it is not held."""
@@ -177,15 +174,21 @@ class Chain:
     def _prune(self, epoch: int) -> None:
         if epoch < 1:
             return
-        report = self.archive.find("close", epoch_key(epoch) + OWN_REPORT)
-        if report is not None:
-            self.out.erase("cuts", _report_root(report))
+        for root in self._roots(epoch):
+            self.out.erase("cuts", root)
         for table in PRUNED:
             for key, _ in self.archive.scan(table, epoch_key(epoch)):
                 self.out.erase(table, key)
-        held = self.seal(epoch)
-        if held is not None:
-            self.out.erase("cuts", SEAL.decode(held[0].payload).cut)
+
+    def _roots(self, epoch: int) -> list[bytes]:
+        """The cut of an epoch and the own report's findings; a damaged row names nothing."""
+        report = self.archive.find("close", epoch_key(epoch) + OWN_REPORT)
+        try:
+            held = self.seal(epoch)
+            roots = [] if held is None else [SEAL.decode(held[0].payload).cut]
+            return roots if report is None else [*roots, _report_root(report)]
+        except Invalid:
+            return []
 
     def adopt(self, seal: Seal, signed: SignedSeal, committee: Committee, state: State) -> None:
         """Jump to a later sealed state whose seal was verified; Invalid("bad_snapshot") if it is not that state."""

@@ -17,7 +17,6 @@ from troth_protocol.close.light import Checkpoint
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL, Seal, SignedSeal, verify_seal
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
-from troth_protocol.log.book import Missing
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import keep
 from troth_protocol.log.state import decode_state
@@ -100,10 +99,7 @@ def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]]) -> 
 def _try_keep(chain: Chain, out: Effects, entry: Entry, certificate: Certificate) -> bool:
     if entry.id not in chain.book.stored and chain.book.missing(entry):
         return False
-    try:
-        keep(chain.book, out, entry, certificate)
-    except Missing:
-        return False
+    keep(chain.book, out, entry, certificate)
     return True
 
 
@@ -152,6 +148,7 @@ class Follower:
             self._jump_along(peer, self._jump, message, epoch)
         elif epoch == self.chain.epoch and self._target is None and self._jump is None:
             self._target = self._aim(message)
+            self._asks.close(_SEALS)
             self._sources[peer] = max(epoch, self._sources.get(peer, 0))
             self._work()
         else:
@@ -177,8 +174,8 @@ class Follower:
             self._finish(target, target.cut)
 
     def _want_chunk(self, assembly: Assembly) -> None:
-        index = assembly.wanted()
-        if index is not None and self._asks.open(assembly.root, index):
+        index = assembly.wanted() or 0
+        if self._asks.open(assembly.root, index):
             self._send(WantChunk(assembly.root, index))
 
     def _has_entries(self, target: _Target) -> bool:
@@ -228,6 +225,7 @@ class Follower:
         if target is None or message.root != target.assembly.root or target.cut is not None:
             return
         if target.assembly.add(message.index, message.data, message.branch):
+            self._asks.close(message.root)
             target.data = target.assembly.data()
             target.cut = load_findings(target.data)
             target.missing = dict(target.cut.heads)
@@ -252,10 +250,13 @@ class Follower:
     def gone(self, peer: bytes, message: Gone) -> None:
         """A peer lacks what was asked for. Once all who are ahead do, and far ahead, the entries are pruned: jump."""
         target, jump = self._target, self._jump
-        if target is not None and message.what in ("entries", "chunk"):
+        if target is not None and message.what in ("entries", "chunk") and peer not in target.gone:
             target.gone.add(peer)
             if target.gone.issuperset(self._ahead()) and self._is_far():
                 self._start_jump()
+            else:
+                self._asks.tick()
+                self._work()
         elif (
             message.what == "chunk"
             and jump is not None
@@ -279,8 +280,8 @@ class Follower:
     def _push(self, jump: _Jump) -> None:
         """Ask for the next step: the snapshot's next chunk, or further seals and who has the newest one's state."""
         if jump.offer is not None:
-            index = jump.offer.assembly.wanted()
-            if index is not None and self._asks.open(jump.offer.assembly.root, index):
+            index = jump.offer.assembly.wanted() or 0
+            if self._asks.open(jump.offer.assembly.root, index):
                 self.out.send(jump.offer.peer, WantChunk(jump.offer.assembly.root, index))
             return
         peer = self._source(jump.refused)
@@ -297,8 +298,7 @@ class Follower:
             return
         signed = SIGNED_SEAL.decode(message.seal)
         jump.at = jump.at.advance(signed, message.committee)
-        if jump.at.seal is not None:
-            jump.newest = _Step(jump.at, jump.at.seal, signed)
+        jump.newest = _Step(jump.at, SEAL.decode(signed.payload), signed)
         if epoch == self._sources.get(peer, 0):
             self.out.send(peer, WantSnapshot(epoch))
         elif epoch == jump.asked + QUEUE_EPOCHS - 1:

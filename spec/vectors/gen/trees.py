@@ -50,6 +50,11 @@ def _place(size: int, index: int) -> Case:
     )
 
 
+def _shared() -> Case:
+    """Two shapes may share a branch: it proves the leaf, and its place, but the size only where something signs it."""
+    return _place(7, 5) | {"name": "leaf 5 of 7, with a size of 8", "size": 8}
+
+
 def _bad_branches() -> list[Case]:
     leaves = _leaves(7)
     good = {key: item for key, item in _place(7, 5).items() if key != "name"}
@@ -289,7 +294,14 @@ def merkle() -> Json:
     """The file merkle.json."""
     good_chunks, bad_chunks = _chunks()
     good_rows, bad_rows = _packed()
-    good = [*map(_root, SIZES), *(_place(*at) for at in PLACES), _empty_state(), _state_case(), *_good_rows()]
+    good = [
+        *map(_root, SIZES),
+        *(_place(*at) for at in PLACES),
+        _shared(),
+        _empty_state(),
+        _state_case(),
+        *_good_rows(),
+    ]
     return cases(
         "Merkle trees, chunks, packed rows (01) and rows of the sealed state (04).",
         [*good, *good_chunks, *good_rows],

@@ -64,9 +64,7 @@ def seal_of(stage, epoch):
 def made_up(stage, epoch, signer=GUSTAV):
     """A seal that one agent signed alone."""
     noise = digest(b"noise")
-    payload = SEAL.encode(Seal(stage.network, epoch, *[noise] * 6, 1)) if False else SEAL.encode(
-        Seal(stage.network, epoch, noise, noise, noise, noise, noise, noise, 1)
-    )
+    payload = SEAL.encode(Seal(stage.network, epoch, noise, noise, noise, noise, noise, noise, 1))
     signature = sign_seal(stage.seats[signer].keys, stage.network, payload)
     return SealMsg(encode({"payload": payload, "signatures": [[0, signature]]}), encode([]))
 
@@ -158,7 +156,6 @@ def half_way(rules=RULES):
 
 def test_known_entries_once_more_bring_nothing_new():
     stage = half_way()
-    stage.put(BRUNO, Transfer(stage.key(ALMA), TOKEN, b""))
     ((_, want),) = asked(stage, WantLog)
     assert (want.epoch, want.first, want.last) == (1, 1, 1)
     stage.say(ALMA, FINN, Entries(1, ()))
@@ -191,6 +188,19 @@ def test_absorb_stores_entries_whatever_their_order():
     absorb(core.chain, core.out, items)
     absorb(core.chain, core.out, items)
     assert len(core.chain.book.stored) == 4
+
+
+def test_many_logs_are_fetched_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr("troth_protocol.close.asks.ASKS_MAX", 1)
+    stage = stage_without(FINN)
+    for agent in (BRUNO, DAVE, EMIL):
+        stage.put(agent, Transfer(stage.key(ALMA), TOKEN, b""))
+    stage.close()
+    stage.start(FINN)
+    stage.settle(but=lambda mail: isinstance(mail.message, WantLog))
+    assert len(asked(stage, WantLog)) == 1
+    stage.settle()
+    assert stage.core(FINN).epoch == 2
 
 
 # Peers that lie
@@ -278,7 +288,7 @@ def test_a_source_that_lacks_something_is_passed_over():
     ((first, want),) = asked(stage, WantLog)
     stage.lose(lambda mail: mail.message == want)
     stage.say(first, FINN, Gone("entries", 1))
-    stage.fire("tick", FINN)
+    stage.say(first, FINN, Gone("entries", 1))
     ((second, again),) = asked(stage, WantLog)
     assert again == want
     assert second != first
@@ -347,6 +357,30 @@ def test_a_jump_goes_on_while_epochs_go_by(monkeypatch):
     stage.settle()
     stage.tick()
     assert set(stage.epochs()) == {10}
+
+
+def test_a_part_of_a_snapshot_that_comes_twice_is_one(monkeypatch):
+    monkeypatch.setattr("troth_protocol.wire.chunks.CHUNK_BYTES", 500)
+    stage = jumping()
+    (offer,) = [Chunks(stage.core(ALMA).chain.state.encode())]
+    stage.say(ALMA, FINN, Snapshot(8, offer.root, offer.size))
+    stage.lose()
+    data, branch = offer.part(0)
+    for _ in range(3):
+        stage.say(ALMA, FINN, Chunk(offer.root, 0, offer.size, data, tuple(branch)))
+    assert [want.index for _, want in asked(stage, WantChunk)] == [1]
+
+
+def test_a_jump_waits_while_all_links_are_down():
+    stage = jumping()
+    for agent in range(5):
+        stage.core(FINN).link_down(stage.key(agent))
+    stage.fire("tick", FINN)
+    assert not asked(stage, WantSeals)
+    stage.core(FINN).link_up(stage.key(ALMA))
+    stage.say(ALMA, FINN, Hello("x", stage.network, "x", (), 8))
+    stage.tick(4)
+    assert stage.core(FINN).epoch == 9
 
 
 def test_every_lost_step_of_a_jump_is_taken_again():
@@ -454,7 +488,7 @@ def test_a_liar_alone_makes_nobody_jump():
     stage.say(DAVE, FINN, Gone("entries", 1))
     stage.fire("tick", FINN)
     stage.settle()
-    assert all(event.closed is not None for event in stage.notices(FINN, EpochOpened) if event.epoch > 1)
+    assert {event.epoch for event in stage.notices(FINN, EpochOpened) if event.closed} == {2, 3, 4}
 
 
 def test_without_anybody_ahead_nothing_is_asked(stage):

@@ -6,7 +6,7 @@ import pytest
 
 from troth_node.testing.ledger import Ledger
 from troth_node.testing.samples import RULES, TOKEN
-from troth_protocol.errors import Invalid
+from troth_protocol.errors import FaultBoundBroken, Invalid
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.agreement import AGREEMENT, Agreement, sign_agreement
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MAX
@@ -243,6 +243,10 @@ def test_nobody_pays_into_what_is_no_key(net, key):
 
 
 # Credits and deps
+
+
+def test_one_unit_is_an_amount(net):
+    taken(net, ALICE, pay(net, BOB, 1), Bond(1, "agent"), lock(net, BOB, 1), Unbond(1, "witness"))
 
 
 def test_a_credit_is_spent_through_its_dep_once(net):
@@ -638,6 +642,13 @@ def test_both_parties_signed(net, signers):
     assert refused(net, ALICE, agree(net, ALICE, BOB, signers=signers)) == "bad_signature"
 
 
+def test_signatures_inside_a_certified_entry_were_the_quorums_affair(net):
+    entry = net.entry(ALICE, agree(net, ALICE, BOB, signers=(BOB, ALICE)))
+    assert net.book.add(entry, net.certify(entry))
+    with pytest.raises(FaultBoundBroken, match="bad_agreement"):
+        net.book.add(foreign := net.entry(ALICE, agree(net, CAROL, BOB)), net.certify(foreign))
+
+
 def test_an_agreement_with_oneself_is_refused(net):
     assert refused(net, ALICE, agree(net, ALICE, ALICE)) == "bad_agreement"
 
@@ -753,6 +764,7 @@ def test_a_vote_opens_in_its_phase(net):
 def test_what_was_not_sealed_does_not_open(net):
     reveal = attested(net)
     assert refused(net, BOB, reveal) == "unknown_commit"
+    assert refused(net, ERIN, reveal) == "unknown_commit"
     assert refused(net, ALICE, replace(reveal, question=SALT)) == "unknown_question"
 
 
