@@ -296,7 +296,7 @@ class Core:
     # Start and restore
 
     def _ask_heads(self) -> None:
-        for peer in self._links:
+        for peer in sorted(self._links):
             self.out.send(peer, WantHead(self.profile.nonce))
 
     def _on_want_head(self, peer: bytes, message: WantHead) -> None:
@@ -375,8 +375,12 @@ class Core:
                 self._witness(evidence)
             if closed is None:
                 self._restore_author()
-        except Invalid as error:  # of our own rows: no peer is to blame, and nothing may be signed on top of them
-            raise TrothError(f"rows of epoch {self.epoch} are damaged ({error}); restore from peers") from error
+        except (
+            Invalid
+        ) as error:  # of our own rows: no peer is to blame, and nothing may be signed on top of them
+            raise TrothError(
+                f"rows of epoch {self.epoch} are damaged ({error}); restore from peers"
+            ) from error
         self.out.notice(EpochOpened(self.epoch, closed))
         if not self.is_cleared:
             self._ask_again()

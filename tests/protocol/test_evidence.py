@@ -66,7 +66,9 @@ def test_the_other_order_proves_the_same():
 
 
 @pytest.mark.parametrize(
-    "place", [{"incarnation": 1}, {"epoch": 2}, {"seq": 2, "prev": FIRST.id}, {"seq": 0}], ids=lambda place: next(iter(place))
+    "place",
+    [{"incarnation": 1}, {"epoch": 2}, {"seq": 2, "prev": FIRST.id}, {"seq": 0}],
+    ids=lambda place: next(iter(place)),
 )
 def test_entries_at_two_places_prove_nothing(place):
     other = net.entry(ERIN, Bond(1, "agent"), **place)
@@ -83,7 +85,9 @@ def test_an_entry_twice_proves_nothing():
 
 def test_nobody_is_framed_with_a_header_it_did_not_sign():
     for signature in (FIRST.signed.signature, bytes(64), net.entry(DAVE, Bond(2, "agent")).signed.signature):
-        assert code(entry_fork(FIRST.signed, SignedHeader(SECOND.signed.header, signature))) == "bad_signature"
+        assert (
+            code(entry_fork(FIRST.signed, SignedHeader(SECOND.signed.header, signature))) == "bad_signature"
+        )
 
 
 def test_a_fork_in_another_network_proves_nothing_here():
@@ -155,7 +159,9 @@ def test_votes_of_another_set_network_or_epoch_prove_nothing():
 
 
 def test_an_entry_that_nobody_signed_proves_nothing():
-    forged = replace(fork(), second=replace(fork().second, header=SignedHeader(SECOND.signed.header, bytes(64))))
+    forged = replace(
+        fork(), second=replace(fork().second, header=SignedHeader(SECOND.signed.header, bytes(64)))
+    )
     assert code(EVIDENCE.encode(forged)) == "bad_signature"
 
 

@@ -1,5 +1,6 @@
-"""The genesis document: one encoding, one network id; whatever could stop a network later is refused before it starts."""
+"""The genesis document: one encoding, one network id; what could stop a network later is refused before it starts."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -40,7 +41,12 @@ def test_the_network_id_is_the_digest_of_the_bytes_under_a_domain():
 
 
 def test_any_other_document_is_another_network():
-    others = [replace(GOOD, name="other"), replace(GOOD, reserve=1), with_rules(fee=2), with_topic(per_epoch=2)]
+    others = [
+        replace(GOOD, name="other"),
+        replace(GOOD, reserve=1),
+        with_rules(fee=2),
+        with_topic(per_epoch=2),
+    ]
     assert len({genesis.network() for genesis in (GOOD, *others)}) == 5
 
 
@@ -70,7 +76,11 @@ def test_the_questions_of_an_epoch():
 
 def test_what_a_question_asks_about():
     topic = replace(COIN, hours=(9, 15), categories=(0, 1))
-    assert [topic.slot(index) for index in range(3)] == ["2026-01-01T09:00", "2026-01-01T15:00", "2026-01-02T09:00"]
+    assert [topic.slot(index) for index in range(3)] == [
+        "2026-01-01T09:00",
+        "2026-01-01T15:00",
+        "2026-01-02T09:00",
+    ]
     assert [topic.category(index) for index in range(3)] == [0, 1, 0]
     assert topic.question_text(1) == "Does the coin of 2026-01-01T15:00 show heads?"
 
@@ -97,7 +107,9 @@ HOLDERS = [
 ]
 
 
-@pytest.mark.parametrize("holders", HOLDERS, ids=["twice", "out of order", "no key", "small order", "no witness"])
+@pytest.mark.parametrize(
+    "holders", HOLDERS, ids=["twice", "out of order", "no key", "small order", "no witness"]
+)
 def test_holders_are_distinct_keys_in_order_and_one_is_a_witness(holders):
     assert code(replace(GOOD, holders=tuple(holders))) == "bad_genesis"
 
@@ -139,7 +151,13 @@ def test_rules_at_their_bounds_are_taken(changes):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"epoch_ms": 0}, {"grace_ms": 0}, {"slot_ms": 0}, {"slot_max_ms": 0}, {"slot_ms": 201, "slot_max_ms": 200}],
+    [
+        {"epoch_ms": 0},
+        {"grace_ms": 0},
+        {"slot_ms": 0},
+        {"slot_max_ms": 0},
+        {"slot_ms": 201, "slot_max_ms": 200},
+    ],
     ids=str,
 )
 def test_timers_that_never_rest_are_refused(changes):
@@ -278,3 +296,17 @@ def test_unknown_and_missing_fields_are_refused():
 @pytest.mark.parametrize("data", [b"", b"\x80", b"[]", b"\xc0", GOOD.encode() + b"\0", GOOD.encode()[:-1]])
 def test_other_bytes_are_refused(data):
     code(data)
+
+
+def test_spoilt_bytes_are_invalid_or_another_document():
+    rng = random.Random(6)
+    data = GOOD.encode()
+    for _ in range(400):
+        at = rng.randrange(len(data))
+        spoilt = data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+        try:
+            found = load_genesis(spoilt)
+        except Invalid:
+            continue
+        assert found.encode() == spoilt
+        assert found.network() != GOOD.network()

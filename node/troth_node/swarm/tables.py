@@ -22,7 +22,9 @@ def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
     if not is_quiet:
         _print_table(console, "Who earned what, and through whom (tokens)", _agents(report))
         _print_table(
-            console, "How good the forecasts were (mean log loss in nats, lower is better)", _forecasters(report)
+            console,
+            "How good the forecasts were (mean log loss in nats, lower is better)",
+            _forecasters(report),
         )
         _print_credit(console, report)
         timing = report.timing

@@ -25,6 +25,7 @@ from troth_protocol.log.author import Finalized
 from troth_protocol.log.entry import Header, load_entry
 from troth_protocol.log.keep import epoch_key, place_key, unpack_stored, unpack_vote
 from troth_protocol.log.ops import Bond
+from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Account, Offence
 from troth_protocol.wire.codec import decode
 from troth_protocol.wire.messages import Ballot, Message, ReportMsg, SealVote, StoredAck, Submit, VoteFor
@@ -125,7 +126,10 @@ class Recorder:
                 entry = load_entry(message.entry, core.chain.network)
                 self.headers[entry.id] = entry.header
                 if entry.header.author == me:
-                    self.once((me, "entry", entry.header.incarnation, entry.header.epoch, entry.header.seq), entry.id)
+                    self.once(
+                        (me, "entry", entry.header.incarnation, entry.header.epoch, entry.header.seq),
+                        entry.id,
+                    )
             case SealVote():
                 self.once((me, "seal", SEAL.decode(message.seal).epoch), message.seal)
             case Ballot() if message.epoch == core.epoch:
@@ -147,6 +151,13 @@ class Recorder:
             kind = "end" if found.vote in ("finalize", "skip") else found.vote
             self.once((me, kind, message.epoch, slot["slot"]), (found.vote, found.payload))
 
+    def credited(self, core: Core, entry: bytes) -> None:
+        """A payee believes that an entry is final, whoever's it is."""
+        shown = core.payee._shown.get(entry)  # noqa: SLF001
+        if shown is not None:
+            self.headers[entry] = shown.entry.header
+            self.final.add(entry)
+
 
 class Trial:
     """One run."""
@@ -164,6 +175,7 @@ class Trial:
         self.accused: set[bytes] = set()
         self.convicted: dict[tuple[bytes, str, bytes], int] = {}
         self.actors = {key: Actor(options.seed, self.world.nodes[key].name) for key in self.keys}
+        self.chaos_ms = CHAOS_MS
         self._rng = random.Random(f"{options.seed}/trial")
 
     def _make_world(self) -> World:
@@ -185,12 +197,10 @@ class Trial:
     def run(self) -> None:
         """Chaos, calm, checks."""
         self._set_up()
-        self.world.run(lambda: False, CHAOS_MS)
+        self.world.run(lambda: False, self.chaos_ms)
         self._calm_down()
         target = max(core.epoch for core in self.cores()) + CALM_EPOCHS
-        done = self.world.run(
-            lambda: all(core.epoch >= target for core in self.cores()), CALM_LIMIT_MS
-        )
+        done = self.world.run(lambda: all(core.epoch >= target for core in self.cores()), CALM_LIMIT_MS)
         assert done, f"epochs {[core.epoch for core in self.cores()]}, wanted {target}: no progress in calm"
         self.check()
 
@@ -239,7 +249,9 @@ class Trial:
         weights = self.options.weights
         lost = sum(weights[place] for place, _ in self.options.traitors)
         witnesses = self.keys[: len(weights)]
-        spare = [key for key, weight in zip(witnesses, weights, strict=True) if 3 * (lost + weight) < sum(weights)]
+        spare = [
+            key for key, weight in zip(witnesses, weights, strict=True) if 3 * (lost + weight) < sum(weights)
+        ]
         idle = [key for key in self.honest if key not in witnesses and not self._joins(key)]
         return [key for key in spare if key in self.honest] + idle
 
@@ -268,7 +280,11 @@ class Trial:
             self.world.start(node.keys.public)
 
     def _light_fuse(self) -> None:
-        self.world.nodes[self._rng.choice(self.honest)].fuse = self._rng.randint(0, 60)
+        self.light_fuse(self.keys.index(self._rng.choice(self.honest)), self._rng.randint(0, 60))
+
+    def light_fuse(self, number: int, effects: int) -> None:
+        """The power of a node will fail after so many more effects."""
+        self.world.nodes[self.keys[number]].fuse = effects
 
     def _calm_down(self) -> None:
         world = self.world
@@ -300,6 +316,8 @@ class Trial:
                     node.core.submit(ops)
             case Finalized() if key not in self.hostile:
                 self.recorder.final.add(event.entry)
+            case Credited() if key not in self.hostile and node.core is not None:
+                self.recorder.credited(node.core, event.entry)
             case _:
                 pass
 
@@ -346,7 +364,9 @@ class Trial:
             assert all(seq >= header.seq for seq in heads), f"final entry {header.seq} is not in its cut"
             place = place_key(header.epoch, header.author, header.seq)
             rows = [row for node in self._disks() if (row := node.disk.find("entries", place)) is not None]
-            assert all(unpack_stored(row, header.network)[0].id == key for row in rows), "another one is stored"
+            assert all(unpack_stored(row, header.network)[0].id == key for row in rows), (
+                "another one is stored"
+            )
 
     def _head(self, node: SimNode, header: Header) -> int | None:
         """Up to where a node's cut of that epoch takes that log; None if it has pruned it, or jumped over it."""

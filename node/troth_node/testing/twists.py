@@ -137,7 +137,12 @@ def make_lies(style: str) -> Twist:
     def lies(world: World, node: SimNode, peer: bytes, payload: bytes) -> Frames:
         message = MESSAGES.decode(payload)
         core = node.core
-        if not isinstance(message, ReportMsg) or core is None or core.closer is None or core.closer.own is None:
+        if (
+            not isinstance(message, ReportMsg)
+            or core is None
+            or core.closer is None
+            or core.closer.own is None
+        ):
             return ((peer, payload),)
         own = core.closer.gatherer.held[core.closer.own.id].findings or Findings()
         findings = Findings(dict(own.heads), dict(own.claims), dict(own.evidence))
@@ -222,20 +227,19 @@ class Forker:
     Its core follows the chain and submits nothing. `filter` collects the votes.
     """
 
-    def __init__(self, chance: float = 0.5) -> None:
+    def __init__(self, chance: float = 0.5, last_epoch: int = HUGE) -> None:
         self.chance = chance
-        self.forked_in: set[int] = set()
+        self.last_epoch = last_epoch
         self._entries: dict[bytes, Entry] = {}
         self._votes: dict[bytes, dict[int, Vote]] = {}
 
     def act(self, world: World, node: SimNode) -> None:
         """Called when an epoch opens."""
         core = node.core
-        if core is None or world.rng.random() >= self.chance:
+        if core is None or core.epoch > self.last_epoch or world.rng.random() >= self.chance:
             return
         first, second = (self._entry(world, core) for _ in range(2))
         self._entries |= {first.id: first, second.id: second}
-        self.forked_in.add(core.epoch)
         witnesses = [member.key for member in core.chain.committee.members]
         world.rng.shuffle(witnesses)
         middle = world.rng.randint(1, len(witnesses))
@@ -282,7 +286,9 @@ class Forker:
         return False
 
     def _show(self, world: World, node: SimNode, entry: Entry, votes: Mapping[int, Vote]) -> None:
-        certificate = Certificate(entry.id, entry.header.epoch, tuple(votes[place] for place in sorted(votes)))
+        certificate = Certificate(
+            entry.id, entry.header.epoch, tuple(votes[place] for place in sorted(votes))
+        )
         frame = MESSAGES.encode(Certified(CERTIFICATE.encode(certificate), entry.data))
         witnesses = [member.key for member in node.core.chain.committee.members] if node.core else []
         shown = witnesses if world.rng.random() < 0.5 else [world.rng.choice(witnesses)]

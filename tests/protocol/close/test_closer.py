@@ -199,8 +199,11 @@ def test_a_seal_vote_that_comes_before_the_decision_counts_later(stage):
     late.start()
     late.settle()
     late.close(
-        but=lambda mail: mail.target == slow and isinstance(mail.message, Ballot | SealMsg)
-        or isinstance(mail.message, SealMsg)
+        but=lambda mail: (
+            (mail.target == slow
+            and isinstance(mail.message, Ballot | SealMsg))
+            or isinstance(mail.message, SealMsg)
+        )
     )
     assert late.epochs() == [2, 2, 2, 1, 1]
     late.settle(but=lambda mail: isinstance(mail.message, SealMsg))
@@ -349,7 +352,9 @@ def test_a_report_is_given_to_whoever_misses_it(stage):
     own = stage.closer(0).own
     stage.say(EMIL, 0, WantReport(1, own.id))
     stage.say(EMIL, 0, WantReport(1, digest(b"nothing")))
-    answers = [mail.message for mail in stage.post if mail.target == EMIL and isinstance(mail.message, ReportMsg)]
+    answers = [
+        mail.message for mail in stage.post if mail.target == EMIL and isinstance(mail.message, ReportMsg)
+    ]
     assert [answer.header for answer in answers] == [own.payload]
     assert load_findings(answers[0].body) == stage.closer(0).gatherer.held[own.id].findings
 
@@ -386,8 +391,13 @@ def test_what_was_agreed_on_is_fetched_before_it_is_executed(stage):
     stage.fire("grace", slow)
     stage.settle(but=lambda mail: mail.target == slow or mail.source == slow)
     stage.fire("propose")
-    stage.settle(but=lambda mail: slow in (mail.target, mail.source) and not isinstance(mail.message, Ballot)
-                 or isinstance(mail.message, SealMsg))
+    stage.settle(
+        but=lambda mail: (
+            (slow in (mail.target, mail.source)
+            and not isinstance(mail.message, Ballot))
+            or isinstance(mail.message, SealMsg)
+        )
+    )
     closer = stage.closer(slow)
     assert closer._decided is not None
     assert closer.result is None

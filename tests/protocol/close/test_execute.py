@@ -259,7 +259,7 @@ def test_many_small_unbonds_make_one_short_row():
     for _ in range(5):
         ledger.put(ALMA, *[Unbond(1, "witness")] * 220)
     ledger.close()
-    assert 5 * 220 > UNBONDING_MAX
+    assert UNBONDING_MAX < 5 * 220
     assert ledger.account(ALMA).unbonding == (("witness", 1_100, 1 + RULES.evidence_epochs + 2),)
     row = TABLES["accounts"].dump(ledger.account(ALMA))
     assert TABLES["accounts"].load(row) == ledger.account(ALMA)
@@ -359,4 +359,7 @@ def test_the_roots_cover_what_was_paid_and_punished():
     ledger = Ledger()
     closed = ledger.close()
     assert closed.emissions_root == closed.evidence_root, "both of nothing"
-    assert replace(closed, offences=((b"k", Offence("entry_fork", bytes(32), 1, 1, 5)),)).evidence_root != closed.evidence_root
+    assert (
+        replace(closed, offences=((b"k", Offence("entry_fork", bytes(32), 1, 1, 5)),)).evidence_root
+        != closed.evidence_root
+    )

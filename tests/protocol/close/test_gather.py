@@ -63,7 +63,11 @@ def tell(stage, message, agent=LIAR):
 
 
 def asked(stage, kind):
-    return [(mail.target, mail.message) for mail in stage.post if isinstance(mail.message, kind) and mail.source == 0]
+    return [
+        (mail.target, mail.message)
+        for mail in stage.post
+        if isinstance(mail.message, kind) and mail.source == 0
+    ]
 
 
 def code(stage):
@@ -265,7 +269,10 @@ def test_a_claim_of_a_lock_of_this_epoch_needs_its_entry_in_the_same_report(stag
     (entry,) = stage.core(0).chain.book.stored
     claims = {lock_id(entry, 0): b"key"}
     assert tell(stage, report_of(stage, Findings(truth(stage).heads, claims))).is_complete
-    assert tell(stage, report_of(stage, Findings({}, claims), agent=2), agent=2).fault == "a claim that opens no lock"
+    assert (
+        tell(stage, report_of(stage, Findings({}, claims), agent=2), agent=2).fault
+        == "a claim that opens no lock"
+    )
     wrong = Findings(truth(stage).heads, {lock_id(entry, 0): b"other"})
     assert tell(stage, report_of(stage, wrong, agent=1), agent=1).fault
 

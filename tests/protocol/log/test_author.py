@@ -5,75 +5,25 @@ from dataclasses import replace
 import pytest
 
 from troth_node.testing.ledger import Ledger, persisted, sent
-from troth_protocol.effects import Effects, Notice, Persist, Send
+from troth_node.testing.writing import Scene, notices
+from troth_protocol.effects import Effects, Persist, Send
 from troth_protocol.errors import Invalid
 from troth_protocol.log.author import BODY_MAX_BYTES, Author, Finalized, Refused
 from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import DEPS_MAX, ENTRY_MAX_BYTES, OPS_MAX, load_entry
-from troth_protocol.log.keep import pack_stored, place_key, unpack_stored
-from troth_protocol.log.ops import EVIDENCE_MAX_BYTES, OPS, Accuse, Bond, Resume, Transfer
+from troth_protocol.log.keep import place_key, unpack_stored
+from troth_protocol.log.ops import EVIDENCE_MAX_BYTES, OPS, Accuse, Bond, Transfer
 from troth_protocol.log.vote import CERTIFICATE, sign_votes, verify_certificate
 from troth_protocol.wire.crypto import digest
-from troth_protocol.wire.messages import Certified, Submit
+from troth_protocol.wire.messages import Certified
 
 ALICE, BOB, CAROL, DAVE, ERIN = range(5)  # the first four are witnesses
 ONE, TWO, THREE = (Bond(amount, "agent") for amount in (1, 2, 3))
 
 
-class Scene:
-    """Erin's log in a small network."""
-
-    def __init__(self, **options):
-        self.net = Ledger(**options)
-        self.author = Author(self.net.keys[ERIN], Effects())
-        self.author.is_allowed = True
-        self.author.open(self.net.book)
-
-    def pump(self):
-        """What the author does when it is pumped."""
-        self.author.pump()
-        return self.author.out.drain()
-
-    def submitted(self):
-        """Pump; the entry that went to the witnesses, if one did."""
-        entries = {message.entry for _, message in sent(self.pump()) if isinstance(message, Submit)}
-        assert len(entries) <= 1
-        return load_entry(entries.pop(), self.net.network) if entries else None
-
-    def vote(self, entry, *agents):
-        """Votes arrive; what the author does."""
-        net = self.net
-        for agent in agents:
-            [vote] = sign_votes(net.keys[agent], net.network, net.epoch, net.committee, [entry.id])
-            self.author.voted(net.key(agent), entry.id, vote)
-        return self.author.out.drain()
-
-    def ack(self, entry, *agents):
-        """Acks arrive; what the author has to say."""
-        for agent in agents:
-            self.author.stored(self.net.key(agent), (entry.id,))
-        return notices(self.author.out.drain())
-
-    def finish(self, entry):
-        """All the way to final."""
-        self.vote(entry, ALICE, BOB, CAROL)
-        return self.ack(entry, ALICE, BOB, CAROL)
-
-    def next_epoch(self, book=None):
-        """The epoch closes, with the author's own book as the cut unless another is given."""
-        if book is not None:
-            self.net.book = book
-        self.net.close()
-        self.author.open(self.net.book)
-
-
 @pytest.fixture
 def scene():
     return Scene()
-
-
-def notices(effects):
-    return [effect.event for effect in effects if isinstance(effect, Notice)]
 
 
 def code(action, *args):
@@ -222,7 +172,10 @@ def test_a_bad_vote_raises_and_counts_for_nothing(scene):
     [vote] = sign_votes(net.keys[ALICE], net.network, 1, net.committee, [entry.id])
     [other] = sign_votes(net.keys[ALICE], net.network, 1, net.committee, [digest(b"x")])
     [late] = sign_votes(net.keys[ALICE], net.network, 2, net.committee, [entry.id])
-    assert code(scene.author.voted, net.key(ALICE), entry.id, replace(vote, signature=bytes(64))) == "bad_signature"
+    assert (
+        code(scene.author.voted, net.key(ALICE), entry.id, replace(vote, signature=bytes(64)))
+        == "bad_signature"
+    )
     assert code(scene.author.voted, net.key(ALICE), entry.id, other) == "bad_branch"
     assert code(scene.author.voted, net.key(ALICE), entry.id, late) == "bad_signature"
     assert scene.vote(entry, BOB, CAROL) == []
@@ -407,156 +360,6 @@ def test_a_bad_submission_among_many_that_do_not_fit_together(scene):
     assert scene.submitted().ops == (large,)
 
 
-# Epochs
-
-
-def test_what_the_cut_left_out_is_signed_again_in_its_order(scene):
-    numbers = [scene.author.submit((op,)) for op in (ONE, TWO)]
-    first = scene.submitted()
-    scene.author.submit((THREE,))
-    scene.next_epoch(scene.net.new_book())
-    again = scene.submitted()
-    assert (again.header.epoch, again.header.seq, again.ops) == (2, 1, (ONE, TWO, THREE))
-    assert again.id != first.id
-    assert [notice.number for notice in scene.finish(again)] == [*numbers, 3]
-
-
-def test_certified_but_left_out_is_signed_again_too(scene):
-    scene.author.submit((ONE,))
-    first = scene.submitted()
-    scene.vote(first, ALICE, BOB, CAROL)
-    scene.author.submit((TWO,))
-    scene.submitted()
-    scene.next_epoch(scene.net.new_book())
-    assert scene.submitted().ops == (ONE, TWO)
-
-
-def test_what_the_cut_holds_is_final(scene):
-    number = scene.author.submit((ONE,))
-    entry = scene.submitted()
-    scene.vote(entry, ALICE, BOB, CAROL)
-    scene.next_epoch()
-    assert notices(scene.pump()) == [Finalized(number, entry.id)]
-    assert scene.author.is_idle()
-
-
-def test_what_became_impossible_meanwhile_is_refused(scene):
-    net = scene.net
-    number = scene.author.submit((Bond(net.account(ERIN).balance - net.genesis.rules.fee, "agent"),))
-    scene.submitted()
-    net.set_account(ERIN, balance=5)
-    scene.author.open(net.book)
-    assert [(notice.number, notice.code) for notice in notices(scene.pump())] == [(number, "insufficient_balance")]
-
-
-def test_a_restored_author_goes_on_under_the_next_incarnation(scene):
-    scene.author.incarnation = 1
-    scene.author.submit((ONE,))
-    first = scene.submitted()
-    assert first.header.incarnation == 1
-    scene.vote(first, ALICE, BOB, CAROL)
-    scene.author.submit((TWO,))
-    assert scene.submitted().header.incarnation == 1
-    scene.next_epoch()
-    scene.net.set_account(ERIN, incarnation=4)
-    scene.author.open(scene.net.book)
-    assert scene.submitted().header.incarnation == 4
-
-
-def test_within_an_epoch_the_incarnation_is_that_of_the_head(scene):
-    first = scene.net.entry(ERIN, ONE, incarnation=1)
-    scene.net.book.add(first, scene.net.certify(first))
-    scene.author.submit((TWO,))
-    assert scene.submitted().header.incarnation == 1
-
-
-# Freezes
-
-
-def test_a_frozen_log_resumes_by_itself_in_front_of_everything(scene):
-    scene.author.submit((ONE,))
-    scene.net.set_account(ERIN, frozen=True, offences=1)
-    scene.author.open(scene.net.book)
-    entry = scene.submitted()
-    assert entry.ops == (Resume(0, bytes(32)), ONE)
-    scene.vote(entry, ALICE, BOB, CAROL)
-    scene.author.submit((TWO,))
-    assert scene.submitted().ops == (TWO,)
-
-
-def test_it_resumes_once_even_if_nothing_else_is_to_do(scene):
-    scene.net.set_account(ERIN, frozen=True, offences=1)
-    scene.author.open(scene.net.book)
-    entry = scene.submitted()
-    assert entry.ops == (Resume(0, bytes(32)),)
-    assert scene.finish(entry) == [Finalized(0, entry.id)]
-    assert scene.pump() == []
-    scene.author.open(scene.net.book)  # the process starts again in the same epoch
-    assert scene.pump() == []
-
-
-def test_a_resume_of_ones_own_is_not_doubled(scene):
-    scene.net.set_account(ERIN, frozen=True, offences=1)
-    scene.author.open(scene.net.book)
-    scene.author.submit((Resume(0, bytes(32)), ONE))
-    assert scene.submitted().ops == (Resume(0, bytes(32)), ONE)
-
-
-def test_an_ended_log_says_so_and_stays_silent(scene):
-    scene.net.set_account(ERIN, frozen=True, offences=2)
-    scene.author.open(scene.net.book)
-    assert scene.pump() == []
-    scene.author.submit((ONE,))
-    assert [notice.code for notice in notices(scene.pump())] == ["tombstoned"]
-    assert scene.pump() == []
-
-
-# Restart
-
-
-def test_an_entry_on_disk_is_sent_again_as_it_was(scene):
-    scene.author.submit((ONE,))
-    scene.author.submit((TWO,))
-    entry = scene.submitted()
-    again = Scene()
-    again.author.restore(entry, None)
-    again.author.submit((THREE,))
-    assert again.pump() == []
-    again.author.resend()
-    assert {message for _, message in sent(again.author.out.drain())} == {Submit(entry.data)}
-    assert [type(notice) for notice in again.finish(entry)] == [Finalized]
-    assert again.submitted().ops == (THREE,)
-
-
-def test_a_frozen_logs_entry_on_disk_is_sent_again_as_it_was(scene):
-    """A restart in the middle of a resume: nothing else may be signed at its place."""
-    scene.net.set_account(ERIN, frozen=True, offences=1)
-    scene.author.open(scene.net.book)
-    scene.author.submit((ONE,))
-    entry = scene.submitted()
-    again = Author(scene.net.keys[ERIN], Effects())
-    again.open(scene.net.new_book())
-    assert again.is_idle()
-    again.restore(entry, None)
-    again.is_allowed = True
-    again.pump()
-    assert again.out.drain() == []
-
-
-def test_a_certified_entry_on_disk_is_shown_again(scene):
-    scene.author.submit((ONE,))
-    entry = scene.submitted()
-    [row] = persisted(scene.vote(entry, ALICE, BOB, CAROL), "entries")
-    _, certificate = unpack_stored(row.value, scene.net.network)
-    assert row.value == pack_stored(entry, certificate)
-    again = Scene()
-    again.author.restore(entry, certificate)
-    again.author.resend()
-    messages = {message for _, message in sent(again.author.out.drain())}
-    assert messages == {Certified(CERTIFICATE.encode(certificate), entry.data)}
-    assert again.ack(entry, ALICE, BOB, CAROL) == [Finalized(0, entry.id)]
-
-
 # Saying it again
 
 
@@ -565,7 +368,9 @@ def test_only_who_has_not_answered_is_asked_again(scene):
     entry = scene.submitted()
     scene.vote(entry, ALICE)
     scene.author.resend()
-    assert {peer for peer, _ in sent(scene.author.out.drain())} == {scene.net.key(n) for n in (BOB, CAROL, DAVE)}
+    assert {peer for peer, _ in sent(scene.author.out.drain())} == {
+        scene.net.key(n) for n in (BOB, CAROL, DAVE)
+    }
     scene.vote(entry, BOB, CAROL)
     scene.ack(entry, DAVE)
     scene.author.resend()

@@ -59,7 +59,9 @@ def test_seq_counts_from_one_without_gaps(net):
     entries = chain(net, ALICE, 2)
     for seq in (0, 1, 2, 4):
         assert code(net.book.evaluate, net.entry(ALICE, pay(net, BOB), seq=seq)) == "wrong_place"
-    assert code(net.book.evaluate, net.entry(ALICE, pay(net, BOB), seq=3, prev=entries[0].id)) == "wrong_place"
+    assert (
+        code(net.book.evaluate, net.entry(ALICE, pay(net, BOB), seq=3, prev=entries[0].id)) == "wrong_place"
+    )
 
 
 def test_the_first_entry_of_an_epoch_follows_the_sealed_head(net):
@@ -71,7 +73,9 @@ def test_the_first_entry_of_an_epoch_follows_the_sealed_head(net):
 
 
 def test_an_unknown_predecessor_is_missing(net):
-    assert missing(net.book.evaluate, net.entry(ALICE, pay(net, BOB), seq=2, prev=digest(b"x"))) == (digest(b"x"),)
+    assert missing(net.book.evaluate, net.entry(ALICE, pay(net, BOB), seq=2, prev=digest(b"x"))) == (
+        digest(b"x"),
+    )
 
 
 def test_unknown_deps_are_missing_after_the_predecessor(net):
@@ -97,11 +101,15 @@ def test_a_void_entry_of_an_earlier_epoch_is_no_dep(net):
 
 def test_an_incarnation_goes_up_by_one_at_the_sealed_head_only(net):
     for wrong in (2, 3, 2**53 - 1):
-        assert code(net.book.evaluate, net.entry(ALICE, pay(net, BOB), incarnation=wrong)) == "wrong_incarnation"
+        assert (
+            code(net.book.evaluate, net.entry(ALICE, pay(net, BOB), incarnation=wrong)) == "wrong_incarnation"
+        )
     first = net.entry(ALICE, pay(net, BOB), incarnation=1)
     net.book.add(first, net.certify(first))
     for wrong in (0, 2):
-        assert code(net.book.evaluate, net.entry(ALICE, pay(net, BOB), incarnation=wrong)) == "wrong_incarnation"
+        assert (
+            code(net.book.evaluate, net.entry(ALICE, pay(net, BOB), incarnation=wrong)) == "wrong_incarnation"
+        )
     net.put(ALICE, pay(net, BOB))
     net.close()
     assert net.account(ALICE).incarnation == 1

@@ -1,5 +1,6 @@
 """Applying the same certificates in any causal order gives the same book, and the same sealed state after it."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,15 +69,19 @@ def fill(book, items, rng):
     waiting = list(items)
     while waiting:
         rng.shuffle(waiting)
-        later = []
-        for entry, certificate in waiting:
-            try:
-                book.add(entry, certificate)
-            except Missing as error:
-                assert all(key not in book.stored for key in error.ids)
-                later.append((entry, certificate))
+        later = [item for item in waiting if not is_taken(book, *item)]
         assert len(later) < len(waiting)
         waiting = later
+
+
+def is_taken(book, entry, certificate):
+    missing = book.missing(entry)
+    if missing:
+        with pytest.raises(Missing) as refusal:
+            book.add(entry, certificate)
+        assert refusal.value.ids == missing
+        return False
+    return book.add(entry, certificate)
 
 
 def content(net, book):

@@ -69,7 +69,9 @@ def test_the_largest_set():
 
 
 def test_another_weight_or_member_is_another_set():
-    assert len({one.digest for one in (committee(1, 2), committee(2, 1), committee(1), committee(1, 2, 3))}) == 4
+    assert (
+        len({one.digest for one in (committee(1, 2), committee(2, 1), committee(1), committee(1, 2, 3))}) == 4
+    )
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,9 @@ def test_ops_are_one_to_256_of_the_catalogue(ops, expected):
     assert code(load_entry, forged(entry(), ops=encode(ops)), NETWORK) == expected
 
 
-@pytest.mark.parametrize("field", [{"seq": -1}, {"seq": True}, {"epoch": "1"}, {"prev": b""}, {"incarnation": -1}])
+@pytest.mark.parametrize(
+    "field", [{"seq": -1}, {"seq": True}, {"epoch": "1"}, {"prev": b""}, {"incarnation": -1}]
+)
 def test_header_fields_have_their_types(field):
     assert code(load_entry, forged(entry(), **field), NETWORK) == "bad_field"
 
@@ -158,7 +160,10 @@ def test_the_largest_entry_and_one_byte_more():
 
 
 def test_an_author_is_held_to_the_same_limits():
-    assert code(make_entry, ALICE, NETWORK, incarnation=0, epoch=1, seq=1, prev=bytes(32), deps=(), ops=()) == "no_ops"
+    assert (
+        code(make_entry, ALICE, NETWORK, incarnation=0, epoch=1, seq=1, prev=bytes(32), deps=(), ops=())
+        == "no_ops"
+    )
     assert code(entry, *[PAY] * (OPS_MAX + 1)) == "no_ops"
     assert code(entry, deps=[digest(bytes([n % 256, n >> 8])) for n in range(DEPS_MAX + 1)]) == "bad_deps"
 
@@ -167,7 +172,9 @@ def test_a_signed_header_proves_its_place():
     made = entry(seq=4)
     assert load_header(made.signed, NETWORK) == made.header
     assert SIGNED_HEADER.decode(SIGNED_HEADER.encode(made.signed)) == made.signed
-    other = SignedHeader(HEADER.encode(made.header).replace(b"\xa3seq\x04", b"\xa3seq\x05"), made.signed.signature)
+    other = SignedHeader(
+        HEADER.encode(made.header).replace(b"\xa3seq\x04", b"\xa3seq\x05"), made.signed.signature
+    )
     assert code(load_header, other, NETWORK) == "bad_signature"
 
 
@@ -200,4 +207,3 @@ def test_spoilt_bytes_are_invalid():
             if spoilt != data:
                 with pytest.raises(Invalid):
                     load_entry(spoilt, NETWORK)
-

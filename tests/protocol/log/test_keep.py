@@ -6,7 +6,15 @@ from troth_node.testing.ledger import Ledger, persisted
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
 from troth_protocol.log.book import Missing
-from troth_protocol.log.keep import epoch_key, keep, pack_stored, pack_vote, place_key, unpack_stored, unpack_vote
+from troth_protocol.log.keep import (
+    epoch_key,
+    keep,
+    pack_stored,
+    pack_vote,
+    place_key,
+    unpack_stored,
+    unpack_vote,
+)
 from troth_protocol.log.ops import Bond
 from troth_protocol.log.vote import sign_votes
 from troth_protocol.wire.codec import encode
@@ -18,7 +26,13 @@ VOTE = sign_votes(ledger.keys[0], ledger.network, 1, ledger.committee, [ENTRY.id
 
 
 def test_keys_sort_by_epoch_author_and_seq():
-    places = [(1, b"a" * 32, 2), (1, b"a" * 32, 300), (1, b"b" * 32, 1), (2, b"a" * 32, 1), (300, b"a" * 32, 1)]
+    places = [
+        (1, b"a" * 32, 2),
+        (1, b"a" * 32, 300),
+        (1, b"b" * 32, 1),
+        (2, b"a" * 32, 1),
+        (300, b"a" * 32, 1),
+    ]
     keys = [place_key(*place) for place in places]
     assert keys == sorted(keys)
     assert all(key.startswith(epoch_key(epoch)) for key, (epoch, _, _) in zip(keys, places, strict=True))
@@ -41,7 +55,10 @@ def test_another_row_is_refused(unpack, value):
 
 
 def test_every_flipped_bit_is_noticed():
-    for data, unpack in ((pack_stored(ENTRY, CERTIFICATE), unpack_stored), (pack_vote(ENTRY, VOTE), unpack_vote)):
+    for data, unpack in (
+        (pack_stored(ENTRY, CERTIFICATE), unpack_stored),
+        (pack_vote(ENTRY, VOTE), unpack_vote),
+    ):
         whole = unpack(data, ledger.network)
         for at in range(0, 8 * len(data), 37):
             flipped = bytearray(data)

@@ -39,7 +39,15 @@ ROWS = {
     "attendance": Attendance(7, left_out=True),
     "claims": Claim(bytes(64), 9),
     "commits": Commit(
-        A, B, A, MOST, 9, revealed=True, ppm=(1, 999_999), payload=B, citations=((A, 1_000_000),) * CITATIONS_MAX
+        A,
+        B,
+        A,
+        MOST,
+        9,
+        revealed=True,
+        ppm=(1, 999_999),
+        payload=B,
+        citations=((A, 1_000_000),) * CITATIONS_MAX,
     ),
     "entrants": Entrant(wagered=True, signals=64, promised_ppm=1_000_000),
     "locks": Lock(A, B, 5, A, MAX_INT),
@@ -86,7 +94,15 @@ def test_unknown_and_missing_fields_are_refused(table):
 @by_table
 def test_every_field_of_a_wrong_type_is_refused(table):
     for name in TABLES[table].fields:
-        for wrong in (-1, 1.0, {}, [[[]]], "x" * 100, b"x" * 100, 1 if name in {"frozen", "left_out"} else True):
+        for wrong in (
+            -1,
+            1.0,
+            {},
+            [[[]]],
+            "x" * 100,
+            b"x" * 100,
+            1 if name in {"frozen", "left_out"} else True,
+        ):
             if name in {"wagered", "revealed"} and wrong is True:
                 continue
             with pytest.raises(Invalid):

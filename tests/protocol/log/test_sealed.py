@@ -10,19 +10,19 @@ A, B = digest(b"a"), digest(b"b")
 
 def test_a_commit_is_bound_to_everything_in_it():
     whole = (A, A, A, A, b"content")
-    others = [whole[:at] + (B,) + whole[at + 1 :] for at in range(5)]
+    others = [(*whole[:at], B, *whole[at + 1 :]) for at in range(5)]
     assert len({commit_digest(*item) for item in [whole, *others]}) == 6
 
 
 def test_an_attestation_is_bound_to_everything_in_it():
     whole = (A, A, A, A, 0)
-    others = [whole[:at] + (B,) + whole[at + 1 :] for at in range(4)] + [(A, A, A, A, 1)]
+    others = [(*whole[:at], B, *whole[at + 1 :]) for at in range(4)] + [(A, A, A, A, 1)]
     assert len({attest_digest(*item) for item in [whole, *others]}) == 6
 
 
 def test_a_commits_name_is_its_authors_and_its_questions():
     whole = (A, A, A, A)
-    others = [whole[:at] + (B,) + whole[at + 1 :] for at in range(4)]
+    others = [(*whole[:at], B, *whole[at + 1 :]) for at in range(4)]
     assert len({commit_id(*item) for item in [whole, *others]}) == 5
 
 

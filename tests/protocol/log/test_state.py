@@ -83,9 +83,10 @@ def test_a_copy_changes_alone():
 # The root
 
 changes = st.lists(
-    st.tuples(st.sampled_from(["accounts", "standings"]), st.sampled_from([A, B, C]), st.integers(0, 3)), max_size=12
+    st.tuples(st.sampled_from(["accounts", "standings"]), st.sampled_from([A, B, C]), st.integers(0, 3)),
+    max_size=12,
 )
-KINDS = {"accounts": lambda n: Account(n), "standings": lambda n: Standing(n)}
+KINDS = {"accounts": Account, "standings": Standing}
 
 
 @given(changes, st.randoms(use_true_random=False))

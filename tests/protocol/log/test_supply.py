@@ -1,4 +1,4 @@
-"""Through any history of closes: no unit appears or vanishes, nobody owes, and every state comes back from its bytes."""
+"""Through any history of closes: no unit appears or vanishes, nobody owes, every state comes back from its bytes."""
 
 from dataclasses import replace
 
@@ -36,7 +36,9 @@ ROLES = ("witness", "attester", "agent")
 agents = st.integers(0, AGENTS - 1)
 steps = st.tuples(
     agents,
-    st.sampled_from(["pay", "strange", "bond", "unbond", "lock", "unlock", "wager", "reveal", "attest", "open", "fork"]),
+    st.sampled_from(
+        ["pay", "strange", "bond", "unbond", "lock", "unlock", "wager", "reveal", "attest", "open", "fork"]
+    ),
     agents,
     st.integers(0, 3),
 )
@@ -143,9 +145,15 @@ def test_no_history_makes_or_loses_a_unit(epochs):
 def test_a_history_with_everything_in_it():
     """The same steps by hand, so that it is certain that each of them does something."""
     net = Ledger(AGENTS, 3, rules=SHORT)
-    first = [(4, "pay", 3, 2), (4, "wager", 0, 1), (3, "wager", 0, 2), (0, "lock", 4, 1), (3, "strange", 0, 0)]
+    first = [
+        (4, "pay", 3, 2),
+        (4, "wager", 0, 1),
+        (3, "wager", 0, 2),
+        (0, "lock", 4, 1),
+        (3, "strange", 0, 0),
+    ]
     epochs = [
-        first + [(1, "bond", 2, 1), (2, "unbond", 0, 2)],
+        [*first, (1, "bond", 2, 1), (2, "unbond", 0, 2)],
         [(4, "unlock", 0, 0), (3, "fork", 1, 0), (2, "fork", 2, 0)],
         [(agent, "attest", 0, 1) for agent in range(3)],
         [(3, "pay", 4, 0)],
@@ -162,6 +170,15 @@ def test_a_history_with_everything_in_it():
         seen |= {"settled"} if closed.settlements else set()
         seen |= {"punished"} if closed.offences else set()
         check(net)
-    assert {"locks", "claims", "commits", "entrants", "offences", "attestations", "settled", "punished"} <= seen
+    assert {
+        "locks",
+        "claims",
+        "commits",
+        "entrants",
+        "offences",
+        "attestations",
+        "settled",
+        "punished",
+    } <= seen
     assert net.state.totals().minted == 21
     assert net.state.totals().burned > 0

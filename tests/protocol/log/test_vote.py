@@ -1,5 +1,6 @@
 """Votes and certificates verify from their bytes alone, for their epoch, set, network and entry, and for no other."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -108,7 +109,13 @@ def test_a_changed_vote_is_refused(change, expected):
 
 @pytest.mark.parametrize(
     "change",
-    [{"member": 64}, {"index": BATCH_MAX}, {"size": BATCH_MAX + 1}, {"branch": [IDS[0]] * 9}, {"signature": bytes(63)}],
+    [
+        {"member": 64},
+        {"index": BATCH_MAX},
+        {"size": BATCH_MAX + 1},
+        {"branch": [IDS[0]] * 9},
+        {"signature": bytes(63)},
+    ],
     ids=str,
 )
 def test_a_vote_has_its_bounds(change):
@@ -183,7 +190,10 @@ def test_exactly_the_quorum_is_enough():
 def test_exactly_two_thirds_are_not_enough():
     thirds = Ledger(3, 3)
     entry = bond_in(thirds)
-    assert code(verify_certificate, thirds.certify(entry, [0, 1]), thirds.network, thirds.committee) == "not_enough_weight"
+    assert (
+        code(verify_certificate, thirds.certify(entry, [0, 1]), thirds.network, thirds.committee)
+        == "not_enough_weight"
+    )
     verify_certificate(thirds.certify(entry, [0, 1, 2]), thirds.network, thirds.committee)
 
 
@@ -196,12 +206,19 @@ def test_votes_of_another_epoch_certify_nothing():
     made = certificate(0, 1, 2, 3, 4, epoch=2)
     assert code(verify_certificate, made, NETWORK, SET) == "bad_signature"
     verify_certificate(replace(made, epoch=2), NETWORK, SET)
-    assert code(verify_certificate, replace(certificate(0, 1, 2, 3, 4), epoch=2), NETWORK, SET) == "bad_signature"
+    assert (
+        code(verify_certificate, replace(certificate(0, 1, 2, 3, 4), epoch=2), NETWORK, SET)
+        == "bad_signature"
+    )
 
 
 def test_one_foreign_vote_among_enough_others_spoils_a_certificate():
     good = certificate(0, 1, 2, 3, 4, 5).votes
-    for spoilt in (votes_of(6, IDS[1:2])[0], votes_of(6, epoch=0)[0], replace(good[0], member=SET.index(ledger.key(6)))):
+    for spoilt in (
+        votes_of(6, IDS[1:2])[0],
+        votes_of(6, epoch=0)[0],
+        replace(good[0], member=SET.index(ledger.key(6))),
+    ):
         with pytest.raises(Invalid):
             verify_certificate(Certificate(IDS[0], 1, (*good, spoilt)), NETWORK, SET)
 
@@ -223,7 +240,9 @@ def test_a_place_outside_the_set_is_refused():
 @given(st.lists(st.integers(0, 6), max_size=9), st.integers(0, 3))
 def test_a_certificate_holds_exactly_if_distinct_members_outweigh_two_thirds(agents, other):
     """Any list of signers; the first `other` of them sign another entry."""
-    votes = [votes_of(agent, [IDS[1] if number < other else IDS[0]])[0] for number, agent in enumerate(agents)]
+    votes = [
+        votes_of(agent, [IDS[1] if number < other else IDS[0]])[0] for number, agent in enumerate(agents)
+    ]
     good = len(set(agents)) == len(agents) >= 5 and other == 0
     try:
         verify_certificate(Certificate(IDS[0], 1, tuple(votes)), NETWORK, SET)
@@ -232,3 +251,15 @@ def test_a_certificate_holds_exactly_if_distinct_members_outweigh_two_thirds(age
     else:
         assert good
 
+
+def test_a_spoilt_certificate_certifies_nothing():
+    batch = [IDS[3], IDS[0], IDS[4]]
+    votes = tuple(votes_of(agent, batch)[1] for agent in range(5))
+    data = CERTIFICATE.encode(Certificate(IDS[0], 1, votes))
+    verify_certificate(CERTIFICATE.decode(data), NETWORK, SET)
+    rng = random.Random(8)
+    for _ in range(400):
+        at = rng.randrange(len(data))
+        spoilt = data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+        with pytest.raises(Invalid):
+            verify_certificate(CERTIFICATE.decode(spoilt), NETWORK, SET)

@@ -96,7 +96,9 @@ class Schedule:
         seat = self.rng.choice(self.seats)
         is_loyal = self.rng.random() < self.loyalty
         entry = self.favourite if is_loyal else self.rng.choice(list(self.entries.values()))
-        action = self.rng.choice(["show", "show", "show", "flush", "flush", "certify", "certify", "crash", "stop"])
+        action = self.rng.choice(
+            ["show", "show", "show", "flush", "flush", "certify", "certify", "crash", "stop"]
+        )
         if action == "show":
             seat.witness.submit(PEER, entry)
         elif action == "flush":
@@ -153,7 +155,15 @@ UNEVEN = {"witnesses": 5, "weights": [30, 30, 10, 10, 20]}
 
 @pytest.mark.parametrize(
     ("network", "byzantine"),
-    [(FOUR, ()), (FOUR, (0,)), (FOUR, (3,)), (SEVEN, (1, 4)), (UNEVEN, (0,)), (UNEVEN, (2, 4)), (UNEVEN, (2, 3))],
+    [
+        (FOUR, ()),
+        (FOUR, (0,)),
+        (FOUR, (3,)),
+        (SEVEN, (1, 4)),
+        (UNEVEN, (0,)),
+        (UNEVEN, (2, 4)),
+        (UNEVEN, (2, 3)),
+    ],
     ids=str,
 )
 def test_no_schedule_certifies_two_entries_at_one_place(network, byzantine):

@@ -10,7 +10,16 @@ from troth_protocol.errors import Invalid
 from troth_protocol.wire.chunks import CHUNK_BYTES, CHUNKS_MAX, Assembly, Chunks, pack_rows, unpack_rows
 from troth_protocol.wire.merkle import branch, leaf_hash, root
 
-SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 4 * CHUNK_BYTES + 5]
+SIZES = [
+    0,
+    1,
+    CHUNK_BYTES - 1,
+    CHUNK_BYTES,
+    CHUNK_BYTES + 1,
+    2 * CHUNK_BYTES + 1,
+    3 * CHUNK_BYTES,
+    4 * CHUNK_BYTES + 5,
+]
 
 
 def content(size):
@@ -125,7 +134,9 @@ def test_asking_for_what_is_missing_does_not_grow_with_what_is_here():
 # Rows
 
 values = st.recursive(
-    st.one_of(st.booleans(), st.integers(-(2**53) + 1, 2**53 - 1), st.text(max_size=5), st.binary(max_size=5)),
+    st.one_of(
+        st.booleans(), st.integers(-(2**53) + 1, 2**53 - 1), st.text(max_size=5), st.binary(max_size=5)
+    ),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=6,
 )

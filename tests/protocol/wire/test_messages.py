@@ -150,9 +150,15 @@ def test_every_field_that_is_too_long_is_refused(message):
 
 @by_name
 def test_a_message_is_no_other_message(message):
-    others = {name for name in MESSAGES.records if MESSAGES.records[name].fields.keys() != fields_of(message).keys()}
+    others = {
+        name for name in MESSAGES.records if MESSAGES.records[name].fields.keys() != fields_of(message).keys()
+    }
     for name in others:
-        assert code(encode(value_of(message) | {"type": name})) in {"unknown_field", "missing_field", "bad_field"}
+        assert code(encode(value_of(message) | {"type": name})) in {
+            "unknown_field",
+            "missing_field",
+            "bad_field",
+        }
 
 
 @pytest.mark.parametrize("tag", ["", "nobody", "HELLO", 1, True, b"hello", ["hello"]])

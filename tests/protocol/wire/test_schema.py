@@ -124,7 +124,9 @@ def test_what_a_kind_refuses(kind, value):
     assert code(kind.load, value) == "bad_field"
 
 
-@pytest.mark.parametrize("value", [1, "", "00", "01", "+1", "-1", "1.0", "1e3", " 1", "１", "1" * 39, b"1"])
+@pytest.mark.parametrize(
+    "value", [1, "", "00", "01", "+1", "-1", "1.0", "1e3", " 1", "\uff11", "1" * 39, b"1"]
+)
 def test_an_amount_has_one_spelling(value):
     assert code(AMOUNT.load, value) == "bad_amount"
 

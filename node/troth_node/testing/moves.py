@@ -1,0 +1,83 @@
+"""Ops as tests write them on a ledger's bench, and what the rules say of them; agents are named by their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from troth_node.testing.ledger import Ledger
+from troth_protocol.errors import Invalid
+from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
+from troth_protocol.log.agreement import AGREEMENT, Agreement, sign_agreement
+from troth_protocol.log.evaluate import Delta
+from troth_protocol.log.ops import Agree, Attest, CommitOp, LockOp, Op, Transfer
+from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id
+from troth_protocol.wire.crypto import digest
+
+SALT: Final = digest(b"salt")
+PREIMAGE: Final = b"preimage"
+
+
+def taken(net: Ledger, agent: int, *ops: Op, deps: Iterable[bytes] = ()) -> Delta:
+    """What an entry of these ops changes; raises Invalid if it is refused."""
+    return net.book.evaluate(net.entry(agent, *ops, deps=deps))
+
+
+def refused(net: Ledger, agent: int, *ops: Op, deps: Iterable[bytes] = ()) -> str:
+    """The code with which an entry of these ops is refused."""
+    try:
+        taken(net, agent, *ops, deps=deps)
+    except Invalid as error:
+        return error.code
+    raise AssertionError(f"taken, not refused: {ops}")
+
+
+def wait(net: Ledger, epoch: int) -> None:
+    """Empty closes until an epoch opens."""
+    while net.epoch < epoch:
+        net.close()
+
+
+def pay(net: Ledger, to: int, amount: int = 5) -> Transfer:
+    """A transfer to an agent."""
+    return Transfer(net.key(to), amount, b"")
+
+
+def lock(net: Ledger, to: int, amount: int = 5, until: int = 3, preimage: bytes = PREIMAGE) -> LockOp:
+    """A hash-locked payment to an agent."""
+    return LockOp(net.key(to), amount, digest(preimage), until)
+
+
+def contribution(net: Ledger, index: int = 0) -> bytes:
+    """A forecast for a question of the coin."""
+    return CONTRIBUTION.encode(Contribution(net.question(index), "because", (), ppm=(600_000, 400_000)))
+
+
+def commit(net: Ledger, agent: int, wager: int = 0, content: bytes | None = None, index: int = 0) -> CommitOp:
+    """A commit of that content, or of the forecast above."""
+    question = net.question(index)
+    sealed = contribution(net, index) if content is None else content
+    return CommitOp(question, commit_digest(net.network, net.key(agent), question, SALT, sealed), wager)
+
+
+def name_of(net: Ledger, agent: int, op: CommitOp) -> bytes:
+    """The commit's id in an agent's log."""
+    return commit_id(net.network, net.key(agent), op.question, op.digest)
+
+
+def attest(net: Ledger, agent: int, outcome: int = 1) -> Attest:
+    """A sealed vote on the first question."""
+    question = net.question()
+    return Attest(question, attest_digest(net.network, net.key(agent), question, SALT, outcome))
+
+
+def agree(
+    net: Ledger, buyer: int, seller: int, weight: int = 400_000, index: int = 0, signers: Sequence[int] = ()
+) -> Agree:
+    """A citation promised from buyer to seller, signed by both or by whoever is named."""
+    agreement = Agreement(
+        net.key(buyer), net.key(seller), net.question(index), "doc", weight, 0, 0, 0, 1, digest(b"transcript")
+    )
+    data = AGREEMENT.encode(agreement)
+    by = [sign_agreement(net.keys[agent], net.network, data) for agent in signers or (buyer, seller)]
+    return Agree(data, *by)
