@@ -429,7 +429,7 @@ def test_a_timer_of_a_closed_epoch_says_nothing(stage):
     for name in ("pace:1", "grace:1", "propose:1", "slot:1:0"):
         core.timer(name)
     stage.core(EMIL).timer("pace:2")
-    assert not [effect for effect in core.drain()]
+    assert not list(core.drain())
 
 
 def test_a_busy_agent_holds_the_epoch_open_for_a_while(stage):

@@ -1,8 +1,8 @@
 """Whole nodes on a hostile network: safety always, progress once it is calm again, the guilty punished and nobody else.
 
 Every run is a seed: four to seven witnesses of equal or unequal weight and two or three more agents pay, lock, forecast
-and vote by script through several epochs. Frames are lost, doubled, delayed and reordered; partitions come and heal; power
-fails between any two effects; disks are replaced by declared backups; up to a third of the weight is Byzantine, and an
+and vote by script through several epochs. Frames are lost, doubled, delayed and reordered; partitions come and heal;
+power fails between any two effects; disks are replaced by declared backups; up to a third of the weight is Byzantine, and an
 author forks its log. `Trial.check` lists what must hold afterwards.
 """
 

@@ -1,6 +1,6 @@
 """One seeded run of a whole simulated network: chaos, then calm, then every promise of the close is checked.
 
-`Options` follow from the seed. `Recorder` hears what honest nodes say while they run; `check_*` compare disks afterwards.
+`Options` follow from the seed. `Recorder` hears what honest nodes say as they run; `check_*` compare disks afterwards.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Recorder:
         self._reported: set[tuple[bytes, int]] = set()
 
     def once(self, what: tuple[object, ...], value: object) -> None:
-        """This node says this only once, or always the same."""
+        """A node says such a thing only once, or always the same."""
         assert self._said.setdefault(what, value) == value, f"said twice, differently: {what[1:]}"
 
     def say(self, node: SimNode, _peer: bytes, message: Message) -> None:

@@ -1,7 +1,7 @@
 """A seeded world of whole protocol cores: virtual time, an in-memory network with faults, a dictionary for a disk.
 
-The same seed gives the same run. Nothing here knows the protocol's rules: it only moves effects about. A node's power can
-fail between any two effects; writes that follow each other are one transaction, as on a real disk.
+The same seed gives the same run. Nothing here knows the protocol's rules: it only moves effects about. A node's power
+can fail between any two effects; writes that follow each other are one transaction, as on a real disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One witness's part in a close, as dialogues: freeze, report, agree, execute, seal; and again after a crash anywhere."""
+"""One witness's part in a close: freeze, report, agree, execute, seal; and again after a crash anywhere."""
 
 from dataclasses import replace
 
@@ -200,8 +200,7 @@ def test_a_seal_vote_that_comes_before_the_decision_counts_later(stage):
     late.settle()
     late.close(
         but=lambda mail: (
-            (mail.target == slow
-            and isinstance(mail.message, Ballot | SealMsg))
+            (mail.target == slow and isinstance(mail.message, Ballot | SealMsg))
             or isinstance(mail.message, SealMsg)
         )
     )
@@ -389,12 +388,11 @@ def test_what_was_agreed_on_is_fetched_before_it_is_executed(stage):
     for agent in range(3):
         stage.fire("grace", agent)
     stage.fire("grace", slow)
-    stage.settle(but=lambda mail: mail.target == slow or mail.source == slow)
+    stage.settle(but=lambda mail: slow in (mail.target, mail.source))
     stage.fire("propose")
     stage.settle(
         but=lambda mail: (
-            (slow in (mail.target, mail.source)
-            and not isinstance(mail.message, Ballot))
+            (slow in (mail.target, mail.source) and not isinstance(mail.message, Ballot))
             or isinstance(mail.message, SealMsg)
         )
     )

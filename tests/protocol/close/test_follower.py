@@ -1,4 +1,4 @@
-"""Catching up: by seals and certificates, by a snapshot when that is too late, past everybody who lies or keeps silent."""
+"""Catching up: by seals and certificates, by a snapshot when that is too late, past whoever lies or keeps silent."""
 
 from dataclasses import replace
 

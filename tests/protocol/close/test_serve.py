@@ -152,10 +152,9 @@ def test_before_the_first_seal_there_is_no_snapshot(stage):
 
 def test_a_snapshot_is_made_once_an_epoch(sealed, monkeypatch):
     made = []
-    state = sealed.core(ALMA).chain.state
-    monkeypatch.setattr(
-        type(state), "encode", lambda self, encode=type(state).encode: made.append(1) or encode(self)
-    )
+    kind = type(sealed.core(ALMA).chain.state)
+    encode = kind.encode
+    monkeypatch.setattr(kind, "encode", lambda state: made.append(1) or encode(state))
     for _ in range(5):
         ask(sealed, WantSnapshot(1))
     assert len(made) == 1

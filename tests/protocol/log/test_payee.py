@@ -1,4 +1,4 @@
-"""A payee is shown a certificate: it pushes it to the witnesses itself and believes more than two thirds, not the payer."""
+"""A payee that is shown a certificate pushes it to the witnesses itself, and believes two thirds, not the payer."""
 
 from dataclasses import replace
 
