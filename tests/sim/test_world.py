@@ -2,8 +2,8 @@
 
 Every run is a seed: four to seven witnesses of equal or unequal weight and two or three more agents pay, lock, forecast
 and vote by script through several epochs. Frames are lost, doubled, delayed and reordered; partitions come and heal;
-power fails between any two effects; disks are replaced by declared backups; up to a third of the weight is Byzantine, and an
-author forks its log. `Trial.check` lists what must hold afterwards.
+power fails between any two effects; disks are replaced by declared backups; up to a third of the weight is Byzantine,
+and an author forks its log. `Trial.check` lists what must hold afterwards.
 """
 
 from dataclasses import replace

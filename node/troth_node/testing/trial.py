@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from troth_node.testing.actor import Actor
@@ -23,7 +24,7 @@ from troth_protocol.core import Core, EpochOpened
 from troth_protocol.genesis import Phases
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.entry import Header, load_entry
-from troth_protocol.log.keep import epoch_key, place_key, unpack_stored, unpack_vote
+from troth_protocol.log.keep import epoch_key, place_key
 from troth_protocol.log.ops import Bond
 from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Account, Offence
@@ -166,6 +167,7 @@ class Trial:
         self.options = options
         self.count = len(options.weights) + options.authors + options.forker
         self.world = self._make_world()
+        self.network = self.world.genesis.network()
         self.keys = list(self.world.nodes)
         self.traitors = {self.keys[place]: kind for place, kind in options.traitors}
         self.forker = Forker() if options.forker else None
@@ -350,8 +352,8 @@ class Trial:
         places: dict[bytes, bytes] = {}
         for node in self._disks():
             for place, row in node.disk.scan("entries", b""):
-                entry, _ = unpack_stored(row, self.world.genesis.network())
-                assert places.setdefault(place, entry.id) == entry.id, "two certified entries at one place"
+                entry = _id_of(_first_of(row), self.network)
+                assert places.setdefault(place, entry) == entry, "two certified entries at one place"
 
     def _check_final(self) -> None:
         """An entry that its honest author calls final is in the cut of its epoch."""
@@ -364,9 +366,8 @@ class Trial:
             assert all(seq >= header.seq for seq in heads), f"final entry {header.seq} is not in its cut"
             place = place_key(header.epoch, header.author, header.seq)
             rows = [row for node in self._disks() if (row := node.disk.find("entries", place)) is not None]
-            assert all(unpack_stored(row, header.network)[0].id == key for row in rows), (
-                "another one is stored"
-            )
+            is_same = all(_id_of(_first_of(row), self.network) == key for row in rows)
+            assert is_same, "another one is stored"
 
     def _head(self, node: SimNode, header: Header) -> int | None:
         """Up to where a node's cut of that epoch takes that log; None if it has pruned it, or jumped over it."""
@@ -381,8 +382,7 @@ class Trial:
     def _check_votes(self) -> None:
         for node in self._disks():
             for place, row in node.disk.scan("votes", b""):
-                entry, vote = unpack_vote(row, self.world.genesis.network())
-                self.recorder.once((node.keys.public, "lock", place), (entry.id, vote.signature))
+                self.recorder.once((node.keys.public, "lock", place), row)
 
     def _check_states(self) -> None:
         roots: dict[int, bytes] = {}
@@ -406,6 +406,19 @@ class Trial:
                 assert offence.offender not in self.honest, f"{offence.kind}: an honest node was convicted"
             for key, account in _accounts(core):
                 assert (account.offences > 0) >= (key in self.accused), "a fork was seen and not punished"
+
+
+@lru_cache(maxsize=4096)
+def _id_of(entry: bytes, network: bytes) -> bytes:
+    return load_entry(entry, network).id
+
+
+def _first_of(row: bytes) -> bytes:
+    """The entry of a row [entry, certificate]."""
+    value = decode(row)
+    assert isinstance(value, list)
+    assert isinstance(value[0], bytes)
+    return value[0]
 
 
 def _accounts(core: Core) -> Iterable[tuple[bytes, Account]]:
