@@ -26,14 +26,14 @@ stage_imports() { .venv/bin/lint-imports | sed -n '/^Analyzed/,$p'; }
 stage_spec() { run_tests tests/spec; }
 stage_unit() { # whatever is not another stage's, so that no new folder is left out
     local folders
-    mapfile -t folders < <(find tests -mindepth 1 -maxdepth 1 -type d | grep -vE '/(spec|sim|adversarial|e2e|bench|__pycache__)$')
+    mapfile -t folders < <(find tests -mindepth 1 -maxdepth 1 -type d | grep -vE '/(spec|sim|e2e|bench|__pycache__)$')
     run_tests -n 2 --cov --cov-report= "${folders[@]}"
 }
 stage_coverage() { # every branch of the protocol; of the node it only shows
     $python -m coverage report --include='node/*' --format=total | sed 's/.*/node: & %/'
     $python -m coverage report --include='protocol/*' --fail-under=100
 }
-stage_sim() { run_tests -n 2 tests/sim tests/adversarial; }
+stage_sim() { run_tests -n 2 tests/sim; }
 stage_e2e() { run_tests -p no:xdist tests/e2e; }
 stage_wheel() { $python tools/check_wheel.py; }
 
