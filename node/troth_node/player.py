@@ -79,6 +79,7 @@ class Player:
             case PeerHello():
                 self.dealings.greet(event.peer)
             case EpochOpened():
+                self.duties.advance()  # what is owed does not wait for an agent that is behind
                 self._add(partial(self._epoch, event))
             case Traded():
                 self._add(partial(self._trade, event))
@@ -120,8 +121,6 @@ class Player:
     async def _epoch(self, event: EpochOpened) -> None:
         if event.epoch != self.core.epoch:
             return  # a later epoch is open already: its own notice follows
-        self.duties.advance()
-        self.runtime.kick()
         for key, question in self.core.chain.state.items("questions", Question):
             if question.is_commit_open(event.epoch) and key not in self.plays:
                 await self._open(key, question)

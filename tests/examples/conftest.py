@@ -37,5 +37,5 @@ def table_module():
 
 @pytest.fixture(scope="session")
 def plan():
-    """The default swarm, long enough for 336 questions."""
+    """The default swarm, all of its 324 questions."""
     return make_plan(load_scenario(SCENARIO), ROOT, None, 38, None)

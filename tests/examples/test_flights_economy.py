@@ -15,7 +15,7 @@ def economy(economy_module, plan):
 
 
 def test_every_question_is_settled(economy):
-    assert economy.settled == 336
+    assert economy.settled == 324
 
 
 def test_the_best_forecaster_beats_the_prior_by_far(economy):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG: Final = 1
 #: Many small ops of one agent share an entry: twelve nodes on two cores have better things to do than to sign each.
-LINGER_MS: Final = 60
+LINGER_MS: Final = 200
 
 
 @dataclass(frozen=True)
