@@ -24,7 +24,7 @@ from troth_protocol.log.keep import epoch_key, unpack_stored
 from troth_protocol.log.rows import TABLES
 from troth_protocol.log.state import State, genesis_state, load_row
 from troth_protocol.wire.chunks import Chunks, pack_rows
-from troth_protocol.wire.codec import Value, decode, encode
+from troth_protocol.wire.codec import Value, decode, encode, pack
 
 PRUNE_LAG_EPOCHS = 2
 #: Tables whose keys begin with an epoch, which nothing asks for once no evidence of that epoch counts any more.
@@ -169,7 +169,7 @@ class Chain:
             if row is None:
                 self.out.erase("state", place)
             else:
-                self.out.persist("state", place, encode([table, key, TABLES[table].dump(row)]))
+                self.out.persist("state", place, pack([table, key, TABLES[table].dump(row)]))
 
     def _prune(self, epoch: int) -> None:
         if epoch < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from troth_protocol.errors import Invalid
-from troth_protocol.wire.crypto import KeyPair, object_id, preimage, verify
+from troth_protocol.wire.crypto import KeyPair, object_id, preimage, verify_known
 from troth_protocol.wire.schema import AMOUNT, EPOCH, HASH, ID, KEY, PPM, Record, optional, text, uint
 
 AGREEMENT_DOMAIN = "troth/agreement/1"
@@ -67,7 +67,7 @@ def sign_agreement(keys: KeyPair, network: bytes, agreement: bytes) -> bytes:
 
 def verify_party(party: bytes, network: bytes, agreement: bytes, signature: bytes) -> None:
     """Check one party's signature; Invalid("bad_signature")."""
-    if not verify(party, preimage(AGREEMENT_DOMAIN, network, agreement), signature):
+    if not verify_known(party, preimage(AGREEMENT_DOMAIN, network, agreement), signature):
         raise Invalid("bad_signature", f"agreement is not signed by {party.hex()}")
 
 

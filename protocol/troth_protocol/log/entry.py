@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from troth_protocol.errors import Invalid
 from troth_protocol.log.ops import OPS, Op
-from troth_protocol.wire.codec import Value, decode, encode
+from troth_protocol.wire.codec import Value, decode, pack
 from troth_protocol.wire.crypto import KeyPair, digest, is_valid_key, object_id, preimage, verify
 from troth_protocol.wire.schema import EPOCH, HASH, ID, KEY, SEQ, SIGNATURE, Record, blob, uint
 
@@ -116,8 +116,8 @@ def make_entry(
     """Build and sign an entry; `deps` are sorted here. Raises Invalid: no_ops, bad_deps, entry_too_large."""
     sorted_deps = sorted(set(deps))
     _check_counts(len(sorted_deps), len(ops))
-    deps_bytes = encode(list[Value](sorted_deps))
-    ops_bytes = encode([OPS.dump(op) for op in ops])
+    deps_bytes = pack(list[Value](sorted_deps))
+    ops_bytes = pack([OPS.dump(op) for op in ops])
     header = Header(
         network, keys.public, incarnation, epoch, seq, prev, digest(deps_bytes), digest(ops_bytes)
     )

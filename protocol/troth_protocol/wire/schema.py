@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Generic, Never, TypeAlias, TypeVar, cast
 
 from troth_protocol.errors import Invalid
-from troth_protocol.wire.codec import Value, decode, decode_amount, encode, encode_amount
+from troth_protocol.wire.codec import Value, decode, decode_amount, encode_amount, pack
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -32,6 +32,12 @@ class Kind:
 
 
 def _same(value: Value) -> Value:
+    return value
+
+
+def _whole(value: int) -> int:
+    if not -MAX_INT <= value <= MAX_INT:
+        raise Invalid("int_range")
     return value
 
 
@@ -76,7 +82,7 @@ def uint(limit: int = MAX_INT) -> Kind:
             raise Invalid("bad_field", f"expected a whole number up to {limit}")
         return value
 
-    return Kind("uint" if limit == MAX_INT else f"uint ..{limit}", load, _same)
+    return Kind("uint" if limit == MAX_INT else f"uint ..{limit}", load, _whole)
 
 
 def choice(*words: str) -> Kind:
@@ -187,7 +193,7 @@ class Record(Generic[T_co]):
         return arguments
 
     def dump(self, item: object) -> Value:
-        """The value that loads to `item` (absent optional fields left out)."""
+        """The value that loads to `item`, its keys in canonical order (absent optional fields left out)."""
         out: dict[str, Value] = {}
         for key, dump, get in self._dumps:
             found = get(item)
@@ -201,7 +207,7 @@ class Record(Generic[T_co]):
 
     def encode(self, item: object) -> bytes:
         """Canonical bytes of `item`."""
-        return encode(self.dump(item))
+        return pack(self.dump(item))
 
 
 class Variant(Generic[T]):
@@ -225,7 +231,7 @@ class Variant(Generic[T]):
         record = self._of_class[type(item)]
         out = cast(dict[str, Value], record.dump(item))
         out[self.tag] = record.name
-        return out
+        return dict(sorted(out.items()))
 
     def decode(self, data: bytes) -> T:
         """Load from canonical bytes."""
@@ -233,7 +239,7 @@ class Variant(Generic[T]):
 
     def encode(self, item: T) -> bytes:
         """Canonical bytes of `item`."""
-        return encode(self.dump(item))
+        return pack(self.dump(item))
 
     def name_of(self, item: T) -> str:
         """The catalogue name of an item."""

@@ -131,6 +131,17 @@ def test_an_amount_has_one_spelling(value):
     assert code(AMOUNT.load, value) == "bad_amount"
 
 
+@pytest.mark.parametrize("number", [2**53, -(2**53)])
+def test_a_number_that_cannot_travel_is_not_written(number):
+    assert code(uint(9).dump, number) == "int_range"
+
+
+@pytest.mark.parametrize("shape", [Point(3), Point(0, "ab"), Segment((Point(1), Point(2, "x")), "blue")])
+def test_what_a_variant_writes_is_canonical(shape):
+    assert SHAPE.encode(shape) == encode(SHAPE.dump(shape))
+    assert list(SHAPE.dump(shape)) == sorted(SHAPE.dump(shape))
+
+
 @pytest.mark.parametrize("amount", [-1, 10**38, True, "1"])
 def test_an_amount_out_of_range_is_not_written(amount):
     assert code(AMOUNT.dump, amount) == "bad_amount"
