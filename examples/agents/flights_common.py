@@ -17,6 +17,11 @@ class FlightsAgent(Agent):
 
     ask_ppm = 60_000
     least_ppm = 5_000
+    is_quick = True
+
+    @classmethod
+    def prepare(cls) -> None:
+        load_table(DATA)
 
     def open(self, options: Mapping[str, Json]) -> None:
         super().open(options)

@@ -157,13 +157,19 @@ class Agent:
 
     Class attributes to set: `documents`, the names of what it sells; `cite_ppm`, how much of its income it cites in
     all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `rate`, the learning
-    rate of the default `allocate`, per nat.
+    rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within a few milliseconds, so that
+    they need no worker thread (a node whose agent says so and then waits for a network misses votes).
     """
 
     documents: tuple[str, ...] = ()
     cite_ppm: int = 800_000
     pay_ppm: int = 200_000
     rate: float = 1.0
+    is_quick: bool = False
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Load what all nodes of a machine can share: a swarm calls it once, before it forks them. Default: nothing."""
 
     def __init__(self) -> None:
         self.name = ""

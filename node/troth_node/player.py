@@ -1,6 +1,6 @@
 """The player: carries an agent through the life of every question, and tells the core what it decides.
 
-One job at a time, in order; the agent's methods run in a worker thread, everything else on the node's own task.
+One job at a time, in order; a slow agent's methods run in a worker thread, everything else on the node's own task.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class Player:
         self._more = trio.Event()
 
     async def call(self, method: Callable[..., T], *arguments: object) -> T:
-        """Run one of the agent's methods in a worker thread."""
+        """Run one of the agent's methods, in a worker thread unless it says that it is quick."""
+        if self.agent.is_quick:
+            return method(*arguments)
         return await trio.to_thread.run_sync(partial(method, *arguments))
 
     def notice(self, event: object) -> None:
@@ -101,6 +103,7 @@ class Player:
                 self._is_working = True
                 await self._guarded(self._jobs.popleft())
                 self.runtime.kick()
+                await trio.lowlevel.checkpoint()
             self._is_working = False
             self._more = trio.Event()
             await self._more.wait()

@@ -78,17 +78,19 @@ def open_questions(state: State, genesis: Genesis, network: bytes, epoch: int) -
 def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settlement]:
     """Do what the close of an epoch means for each question, in the order of (opens, topic, index)."""
     entries = _by_question(state)
-    places = _places(state)
     ordered = sorted(
         state.items("questions", Question), key=lambda item: (item[1].opens, item[1].topic, item[1].index)
     )
     ending = [(key, question) for key, question in ordered if question.commit_last() == epoch]
     _fix_pots(state, genesis.rules, ending, entries)
+    closing = [key for key, question in ordered if question.closes() == epoch]
+    places = _places(state, frozenset(closing))
     settled = []
-    for key in [key for key, question in ordered if question.closes() == epoch]:
-        settlement = _close_question(state, genesis, epoch, key, entries.get(key, []))
+    for key in closing:
+        duties = _duties(state, places[key])
+        settlement = _close_question(state, genesis, epoch, key, entries.get(key, []), duties)
         if not settlement.revote:
-            _forget(state, key, places.get(key, []))
+            _forget(state, key, places[key])
         settled.append(settlement)
     return settled
 
@@ -102,16 +104,21 @@ def _by_question(state: State) -> dict[bytes, list[tuple[bytes, Commit]]]:
     return out
 
 
-def _places(state: State) -> dict[bytes, list[tuple[str, bytes]]]:
-    """Where rows about a question stand, besides its own: found in one pass, for all questions of a close."""
-    out: dict[bytes, list[tuple[str, bytes]]] = {}
+def _places(state: State, questions: frozenset[bytes]) -> dict[bytes, list[tuple[str, bytes]]]:
+    """Where rows about these questions stand, besides their own: found in one pass for all of them."""
+    out: dict[bytes, list[tuple[str, bytes]]] = {question: [] for question in questions}
+    if not questions:
+        return out
     for table in ("entrants", "attestations"):
         for key in state.tables[table].rows:
-            out.setdefault(key[:_QUESTION_BYTES], []).append((table, key))
+            if key[:_QUESTION_BYTES] in questions:
+                out[key[:_QUESTION_BYTES]].append((table, key))
     for key, commit in state.rows("commits", Commit):
-        out.setdefault(commit.question, []).append(("commits", key))
+        if commit.question in questions:
+            out[commit.question].append(("commits", key))
     for key, promise in state.rows("promises", Promise):
-        out.setdefault(promise.question, []).append(("promises", key))
+        if promise.question in questions:
+            out[promise.question].append(("promises", key))
     return out
 
 
@@ -170,13 +177,13 @@ def _close_question(
     epoch: int,
     key: bytes,
     entries: Sequence[tuple[bytes, Commit]],
+    duties: Mapping[bytes, Attestation],
 ) -> Settlement:
     question = state.question(key)
     # Wagers may have been scaled at an earlier close: read them as they are now.
     commits = [
         (commit_key, state.find("commits", commit_key, Commit) or commit) for commit_key, commit in entries
     ]
-    duties = _duties(state, key)
     verdict = _tally(question, duties)
     attesters = _settle_attesters(state, genesis.rules, question, verdict, duties)
     if verdict.decision is Decision.REVOTE:
@@ -217,13 +224,14 @@ def _settlement(
     )
 
 
-def _duties(state: State, key: bytes) -> dict[bytes, Attestation]:
+def _duties(state: State, places: Sequence[tuple[str, bytes]]) -> dict[bytes, Attestation]:
     """The votes owed on a question, by attester."""
     found = {}
-    for place, duty in state.rows("attestations", Attestation):
-        if place.startswith(key):
+    for place in sorted(place for table, place in places if table == "attestations"):
+        duty = state.find("attestations", place, Attestation)
+        if duty is not None:
             found[place[_QUESTION_BYTES:]] = duty
-    return dict(sorted(found.items()))
+    return found
 
 
 def _tally(question: Question, duties: Mapping[bytes, Attestation]) -> Verdict:

@@ -48,10 +48,15 @@ def unpack_vote(data: bytes, network: bytes) -> tuple[Entry, Vote]:
             raise Invalid("bad_row", "expected [entry, vote]")
 
 
-def keep(book: LogBook, out: Effects, entry: Entry, certificate: Certificate) -> bool:
-    """Store a certified entry in the book and on disk; False if it was there. Raises what LogBook.add raises."""
+def keep(
+    book: LogBook, out: Effects, entry: Entry, certificate: Certificate, *, lazy: bool = False
+) -> bool:
+    """Store a certified entry in the book and on disk; False if it was there. Raises what LogBook.add raises.
+
+    It may be `lazy` where no store-ack says that it is there.
+    """
     if not book.add(entry, certificate):
         return False
     key = place_key(entry.header.epoch, entry.header.author, entry.header.seq)
-    out.persist("entries", key, pack_stored(entry, certificate))
+    out.persist("entries", key, pack_stored(entry, certificate), lazy=lazy)
     return True

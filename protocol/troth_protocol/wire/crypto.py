@@ -29,7 +29,7 @@ PUBLIC_KEY_BYTES: Final = 32
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 CACHED_KEYS: Final = 16_384
-CACHED_VERDICTS: Final = 8_192
+CACHED_VERDICTS: Final = 16_384
 
 # Everything that is signed or named by a digest, by what it is. Add the name of a new object here and nowhere else.
 SIGNED_OBJECTS: Final = (

@@ -109,6 +109,13 @@ class Entries:
 
 
 @dataclass(frozen=True, slots=True)
+class WantFeed:
+    """Send this epoch's certified entries as they are stored, until it is sealed."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReportMsg:
     """A witness's close report: signed header, and the body's one chunk if it has only one."""
 
@@ -233,6 +240,7 @@ Message: TypeAlias = (
     | WantLog
     | WantEntries
     | Entries
+    | WantFeed
     | ReportMsg
     | WantReport
     | Ballot
@@ -278,6 +286,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
     WantLog: ("want_log", {"author": KEY, "epoch": EPOCH, "first": SEQ, "last": SEQ}),
     WantEntries: ("want_entries", {"epoch": EPOCH, "entries": many(ID, 512)}),
     Entries: ("entries", {"epoch": EPOCH, "items": many(row(_OBJECT, _OBJECT), ITEMS_MAX)}),
+    WantFeed: ("want_feed", {"epoch": EPOCH}),
     ReportMsg: ("report", {"header": blob(1024), "signature": SIGNATURE, "body": optional(_OBJECT)}),
     WantReport: ("want_report", {"epoch": EPOCH, "report": ID}),
     Ballot: ("ballot", {"epoch": EPOCH, "ballot": blob(200_000)}),
