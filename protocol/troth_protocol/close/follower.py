@@ -86,9 +86,7 @@ class _Jump:
     refused: set[bytes] = field(default_factory=set)
 
 
-def absorb(
-    chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]], *, lazy: bool = False
-) -> None:
+def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]], *, lazy: bool = False) -> None:
     """Store fetched entries of the open epoch, whatever their order; what still misses something is dropped."""
     waiting = [(load_entry(e, chain.network), CERTIFICATE.decode(c)) for e, c in items]
     while waiting:

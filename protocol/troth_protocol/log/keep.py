@@ -48,9 +48,7 @@ def unpack_vote(data: bytes, network: bytes) -> tuple[Entry, Vote]:
             raise Invalid("bad_row", "expected [entry, vote]")
 
 
-def keep(
-    book: LogBook, out: Effects, entry: Entry, certificate: Certificate, *, lazy: bool = False
-) -> bool:
+def keep(book: LogBook, out: Effects, entry: Entry, certificate: Certificate, *, lazy: bool = False) -> bool:
     """Store a certified entry in the book and on disk; False if it was there. Raises what LogBook.add raises.
 
     It may be `lazy` where no store-ack says that it is there.

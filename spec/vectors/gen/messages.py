@@ -31,6 +31,7 @@ FULL: Final[Mapping[str, Mapping[str, Json]]] = {
     "want_log": {"author": A, "epoch": 7, "first": 1, "last": 9},
     "want_entries": {"epoch": 7, "entries": [A]},
     "entries": {"epoch": 7, "items": [[b"entry", b"certificate"]]},
+    "want_feed": {"epoch": 7},
     "report": {"header": b"header", "signature": SIGNATURE, "body": b"body"},
     "want_report": {"epoch": 7, "report": A},
     "ballot": {"epoch": 7, "ballot": b"ballot"},
