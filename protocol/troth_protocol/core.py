@@ -517,6 +517,8 @@ class Core:
                 self._restore_mode(self.epoch)
 
     def _on_certified(self, peer: bytes, message: Certified) -> None:
+        if self.witness is not None and self.witness.is_known(peer, message.certificate):
+            return
         certificate = CERTIFICATE.decode(message.certificate)
         entry = load_entry(message.entry, self.chain.network) if message.entry else None
         if not self._is_now(peer, message, certificate.epoch):
@@ -527,7 +529,8 @@ class Core:
             return
         if entry is not None and self.closer is not None:
             self.closer.compare(entry, certificate)
-        self.witness.certified(peer, certificate, entry)
+        if self.witness.certified(peer, certificate, entry):
+            self.witness.remember(message.certificate, certificate.entry)
 
     def _on_stored(self, peer: bytes, message: StoredAck) -> None:
         if message.epoch == self.epoch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -77,6 +78,11 @@ class Effects:
     def send(self, peer: bytes, message: Message) -> None:
         """Ask for a message to be sent."""
         self._items.append(Send(peer, MESSAGES.encode(message)))
+
+    def tell(self, peers: Iterable[bytes], message: Message) -> None:
+        """Ask for one message to be sent to several peers."""
+        payload = MESSAGES.encode(message)
+        self._items += [Send(peer, payload) for peer in peers]
 
     def timer(self, name: str, delay_ms: int) -> None:
         """Ask to be called back."""

@@ -226,12 +226,9 @@ def _settlement(
 
 def _duties(state: State, places: Sequence[tuple[str, bytes]]) -> dict[bytes, Attestation]:
     """The votes owed on a question, by attester."""
-    found = {}
-    for place in sorted(place for table, place in places if table == "attestations"):
-        duty = state.find("attestations", place, Attestation)
-        if duty is not None:
-            found[place[_QUESTION_BYTES:]] = duty
-    return found
+    owed = sorted(place for table, place in places if table == "attestations")
+    duties = ((place, state.find("attestations", place, Attestation)) for place in owed)
+    return {place[_QUESTION_BYTES:]: duty for place, duty in duties if duty is not None}
 
 
 def _tally(question: Question, duties: Mapping[bytes, Attestation]) -> Verdict:

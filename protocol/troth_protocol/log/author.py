@@ -198,8 +198,7 @@ class Author:
         key = place_key(book.epoch, entry.header.author, entry.header.seq)
         self.out.persist("own", key, entry.data, once=True)
         self._flight = _Flight(entry, tuple(submissions))
-        for member in book.committee.members:
-            self.out.send(member.key, Submit(entry.data))
+        self.out.tell([member.key for member in book.committee.members], Submit(entry.data))
 
     def voted(self, peer: bytes, entry: bytes, vote: Vote) -> None:
         """A vote arrived; at more than two thirds it becomes the certificate. Raises Invalid for a bad vote."""
@@ -223,12 +222,13 @@ class Author:
         self._unacked[flight.entry.id] = flight
         keep(book, self.out, flight.entry, flight.certificate)
         data = CERTIFICATE.encode(flight.certificate)
-        for index, member in enumerate(book.committee.members):
-            has_it = index in flight.votes
-            self.out.send(member.key, Certified(data, None if has_it else flight.entry.data))
-        for payee in payees(flight.entry.ops):
-            if book.committee.index(payee) is None:
-                self.out.send(payee, Certified(data, flight.entry.data))
+        members = list(enumerate(book.committee.members))
+        self.out.tell(
+            (member.key for index, member in members if index in flight.votes), Certified(data, None)
+        )
+        others = [member.key for index, member in members if index not in flight.votes]
+        others += [payee for payee in payees(flight.entry.ops) if book.committee.index(payee) is None]
+        self.out.tell(others, Certified(data, flight.entry.data))
 
     def stored(self, peer: bytes, entries: tuple[bytes, ...]) -> None:
         """Store-acks arrived; at more than two thirds the entry is final."""

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Generic, Never, TypeAlias, TypeVar, cast
 
 from troth_protocol.errors import Invalid
-from troth_protocol.wire.codec import Value, decode, decode_amount, encode_amount, pack
+from troth_protocol.wire.codec import Value, decode, decode_amount, encode_amount, pack, peek
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -155,6 +155,23 @@ EPOCH = uint()
 SEQ = uint()
 
 
+def read(data: bytes, load: Callable[[Value], T], dump: Callable[[T], Value]) -> T:
+    """Load what canonical bytes say; Invalid as `codec.decode` and `load` raise it.
+
+    Short data takes a short cut: what is loaded and dumped again to the same bytes was canonical, for a schema dumps
+    nothing else. Whatever fails on it, the strict way says why.
+    """
+    value = peek(data)
+    if value is not None:
+        try:
+            item = load(value)
+            if pack(dump(item)) == data:
+                return item
+        except Invalid:
+            pass
+    return load(decode(data))
+
+
 class Record(Generic[T_co]):
     """A map with named fields that loads to one class, whose attributes have the same names."""
 
@@ -175,7 +192,8 @@ class Record(Generic[T_co]):
         if type(value) is not dict:
             raise Invalid("bad_field", f"{self.name}: expected a map")
         if not self._names.issuperset(value):
-            raise Invalid("unknown_field", f"{self.name}.{min(set(value) - self._names)}")
+            unknown = next(key for key in value if key not in self._names)
+            raise Invalid("unknown_field", f"{self.name}.{unknown!s:.40}")
         return self._make(**self._arguments(value))
 
     def _arguments(self, value: Mapping[str, Value]) -> dict[str, object]:
@@ -203,7 +221,7 @@ class Record(Generic[T_co]):
 
     def decode(self, data: bytes) -> T_co:
         """Load from canonical bytes."""
-        return self.load(decode(data))
+        return read(data, self.load, self.dump)
 
     def encode(self, item: object) -> bytes:
         """Canonical bytes of `item`."""
@@ -235,7 +253,7 @@ class Variant(Generic[T]):
 
     def decode(self, data: bytes) -> T:
         """Load from canonical bytes."""
-        return self.load(decode(data))
+        return read(data, self.load, self.dump)
 
     def encode(self, item: T) -> bytes:
         """Canonical bytes of `item`."""
