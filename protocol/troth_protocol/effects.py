@@ -77,7 +77,7 @@ class Effects:
 
     def send(self, peer: bytes, message: Message) -> None:
         """Ask for a message to be sent."""
-        self._items.append(Send(peer, MESSAGES.encode(message)))
+        self.tell((peer,), message)
 
     def tell(self, peers: Iterable[bytes], message: Message) -> None:
         """Ask for one message to be sent to several peers."""
