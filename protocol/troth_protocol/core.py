@@ -30,12 +30,15 @@ from troth_protocol.log.ops import Op
 from troth_protocol.log.payee import Payee
 from troth_protocol.log.vote import CERTIFICATE, VOTE
 from troth_protocol.log.witness import Witness
+from troth_protocol.market.document import Document
+from troth_protocol.market.library import Library
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import (
     MESSAGES,
     Ballot,
     Certified,
     Chunk,
+    DocumentMsg,
     Entries,
     Gone,
     Head,
@@ -51,6 +54,7 @@ from troth_protocol.wire.messages import (
     Trade,
     VoteFor,
     WantChunk,
+    WantDocument,
     WantEntries,
     WantHead,
     WantLog,
@@ -77,6 +81,7 @@ TABLES: Final = (
     "ballots",
     "close",
     "duties",
+    "documents",
 )
 
 
@@ -122,14 +127,14 @@ class Restoring:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How this node introduces itself, and the nonce of its start.
+    """How this node introduces itself, the signal documents that it ships, and the nonce of its start.
 
     A witness closes no epoch after `last_epoch`: a network that was started for a while comes to rest there. Ops wait
     up to `linger_ms` for others to share an entry with; 0 sends each at once.
     """
 
     name: str
-    documents: tuple[str, ...]
+    documents: tuple[Document, ...]
     software: str
     nonce: bytes
     is_restored: bool = False
@@ -150,6 +155,7 @@ class Core:
         self.follower = Follower(self.chain, self.out, self._followed)
         self.author = Author(keys, self.out)
         self.payee = Payee(keys.public, self.chain.book, self.out)
+        self.library = Library(profile.documents, archive, self.out)
         self.witness: Witness | None = None
         self.closer: Closer | None = None
         self.peers: dict[bytes, Hello] = {}
@@ -188,6 +194,8 @@ class Core:
             WantHead: self._on_want_head,
             Head: self._on_head,
             Gone: self.follower.gone,
+            WantDocument: self.library.wanted,
+            DocumentMsg: self.library.received,
             Trade: self._on_trade,
         }
 
@@ -214,7 +222,7 @@ class Core:
             self.profile.software,
             self.chain.network,
             self.profile.name,
-            self.profile.documents,
+            self.library.announced(),
             self.chain.epoch - 1,
         )
         self.out.send(peer, hello)
@@ -227,6 +235,7 @@ class Core:
         self._links.discard(peer)
         self.peers.pop(peer, None)
         self.follower.lost(peer)
+        self.library.lost(peer)
 
     def frame(self, peer: bytes, payload: bytes) -> None:
         """One frame from a peer. What is refused costs the peer a PeerFault notice and changes nothing."""
@@ -460,6 +469,7 @@ class Core:
             if self.closer is not None:
                 self.closer.tick()
         self.follower.tick()
+        self.library.tick()
         self._check_sealed()
 
     # Messages
