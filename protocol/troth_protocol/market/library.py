@@ -106,18 +106,18 @@ class Library:
 
     def received(self, peer: bytes, message: DocumentMsg) -> None:
         """An answer. Raises Invalid("bad_digest") for another text, and as `parse_document` does."""
-        ask = self._asks.get(message.document)
+        ask = self._asks.get(message.id)
         if ask is None or ask.peer != peer:
             return
         if message.text is None:
-            self._give_up(message.document, "it does not hold it")
+            self._give_up(message.id, "it does not hold it")
             return
         try:
-            document = _verify(message.document, message.text)
+            document = _verify(message.id, message.text)
         except Invalid as error:
-            self._give_up(message.document, str(error))
+            self._give_up(message.id, str(error))
             raise
-        del self._asks[message.document]
+        del self._asks[message.id]
         self._keep(document)
         self._out.notice(Fetched(document))
 

@@ -227,7 +227,7 @@ class WantDocument:
 class DocumentMsg:
     """The signal document of that id; without a text, it is not held here."""
 
-    document: bytes
+    id: bytes
     text: bytes | None = None
 
 
@@ -322,7 +322,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
     ),
     Gone: ("gone", {"what": text(32), "epoch": EPOCH}),
     WantDocument: ("want_document", {"document": ID}),
-    DocumentMsg: ("document", {"document": ID, "text": optional(blob(TEXT_MAX_BYTES))}),
+    DocumentMsg: ("document", {"id": ID, "text": optional(blob(TEXT_MAX_BYTES))}),
     Trade: ("trade", {"body": blob(200_000), "signature": SIGNATURE}),
 }
 
