@@ -17,7 +17,9 @@ from troth_protocol.wire.crypto import KeyPair, digest
 
 BUYER, SELLER, OTHER = (KeyPair.from_seed(digest(name)) for name in (b"buyer", b"seller", b"other"))
 NETWORK, QUESTION = digest(b"network"), digest(b"question")
-TERMS = Agreement(BUYER.public, SELLER.public, QUESTION, digest(b"doc"), 300_000, 5, 0, 7, 3, digest(b"transcript"))
+TERMS = Agreement(
+    BUYER.public, SELLER.public, QUESTION, digest(b"doc"), 300_000, 5, 0, 7, 3, digest(b"transcript")
+)
 
 
 def signed(terms=TERMS, buyer=BUYER, seller=SELLER, network=NETWORK):
