@@ -143,7 +143,7 @@ class Dealings:
             document=document.id,
             min_weight_ppm=quest.want.min_weight_ppm,
             deliver=quest.deliver,
-            expires=_answer_by(quest.view),
+            expires=min(_answer_by(quest.view), quest.deliver),
         )
         negotiation, trade = self.desk.ask(request)
         self._purchases[negotiation.id] = _Purchase(quest.view, quest.want, document)
