@@ -77,6 +77,7 @@ class Dealings:
         self._call = call
         self._purchases: dict[bytes, _Purchase] = {}
         self._reading: list[_Quest] = []
+        self._silent: set[bytes] = set()
         self._early: list[Negotiation] = []
 
     def _send(self, peer: bytes, trade: Trade) -> None:
@@ -110,14 +111,14 @@ class Dealings:
             quest.refused.add(found)
 
     def _seller(self, quest: _Quest) -> tuple[bytes, bytes] | None:
-        """(seller, document): the first by name that sells it and was not refused."""
+        """(seller, document): the first by name that sells it and was not refused; who gave no document comes last."""
         want, peers = quest.want, self.core.peers
         able = [
-            (peers[seller].name, seller, document)
+            (seller in self._silent, peers[seller].name, seller, document)
             for seller, document in self._sellers(want.document)
             if want.seller in (None, peers[seller].name) and (seller, document) not in quest.refused
         ]
-        return min(able)[1:] if able else None
+        return min(able)[2:] if able else None
 
     def _sellers(self, wanted: str) -> Iterator[tuple[bytes, bytes]]:
         """(seller, document) of all who announce a document by this name or id."""
@@ -158,6 +159,7 @@ class Dealings:
             if isinstance(event, NotFetched) and event.peer == quest.seller:
                 log.warning("no document", seller=self._name(event.peer), id=key.hex(), reason=event.reason)
                 quest.refused.add((quest.seller, key))
+                self._silent.add(event.peer)
             if self.core.epoch <= _answer_by(quest.view):
                 await self._pursue(quest)
 

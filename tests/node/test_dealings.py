@@ -193,6 +193,19 @@ async def test_a_seller_that_never_answers_is_waited_for_and_then_passed_over():
     assert [target for target, _ in market.said(Request)] == [BRUNO]
 
 
+async def test_whoever_gave_no_document_is_asked_last_from_then_on():
+    fakes = [made(f"Number {number}.") for number in range(30)]
+    market = Market({ALMA: fakes, BRUNO: [WEATHER]})
+    market.stage.core(ALMA)._handlers[WantDocument] = lambda peer, message: None
+    await market.ask()
+    for _ in range(PATIENCE_TICKS):
+        market.stage.fire("tick", EMIL)
+    await market.play()
+    await market.ask()
+    assert [target for target, _ in market.said(Request)] == [BRUNO, BRUNO]
+    assert set(market.asked()) == {ALMA, BRUNO}
+
+
 async def test_nobody_waits_for_a_document_longer_than_for_an_answer():
     market = Market({ALMA: [WEATHER]})
     market.stage.core(ALMA)._handlers[WantDocument] = lambda peer, message: None
