@@ -58,7 +58,7 @@ def _own_document(agent: Describer, name: str) -> Document:
     try:
         document = _plain_document(agent, name) if text is None else parse_document(text.encode())
     except Invalid as error:
-        raise DocumentError(f"signal document {name!r}: {error}") from None
+        raise DocumentError(f"signal document {name!r}: {error}; correct it (troth document show)") from None
     if document.name != name:
         raise DocumentError(f"signal document {name!r}: its front matter says name: {document.name}")
     return document
