@@ -17,6 +17,7 @@ from troth_node.storage.store import Store
 from troth_protocol.core import TABLES, Core, Profile
 from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer, Write
 from troth_protocol.genesis import Genesis, load_genesis
+from troth_protocol.market.document import Document
 
 if TYPE_CHECKING:
     from troth_node.transport.events import Event
@@ -127,7 +128,7 @@ class Runtime:
         disk: Disk,
         network: Network,
         name: str,
-        documents: tuple[str, ...],
+        documents: tuple[Document, ...],
         *,
         is_restored: bool = False,
         last_epoch: int | None = None,

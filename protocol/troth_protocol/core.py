@@ -31,12 +31,15 @@ from troth_protocol.log.ops import Op
 from troth_protocol.log.payee import Payee
 from troth_protocol.log.vote import CERTIFICATE, VOTE
 from troth_protocol.log.witness import Witness
+from troth_protocol.market.document import Document
+from troth_protocol.market.library import Library
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import (
     MESSAGES,
     Ballot,
     Certified,
     Chunk,
+    DocumentMsg,
     Entries,
     Gone,
     Head,
@@ -52,6 +55,7 @@ from troth_protocol.wire.messages import (
     Trade,
     VoteFor,
     WantChunk,
+    WantDocument,
     WantEntries,
     WantFeed,
     WantHead,
@@ -83,6 +87,7 @@ TABLES: Final = (
     "ballots",
     "close",
     "duties",
+    "documents",
 )
 
 
@@ -128,7 +133,7 @@ class Restoring:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How this node introduces itself, and the nonce of its start.
+    """How this node introduces itself, the signal documents that it ships, and the nonce of its start.
 
     A witness closes no epoch after `last_epoch`: a network that was started for a while comes to rest there. Ops wait
     up to `linger_ms` for others to share an entry with; 0 sends each at once. A patient witness holds an epoch open
@@ -136,7 +141,7 @@ class Profile:
     """
 
     name: str
-    documents: tuple[str, ...]
+    documents: tuple[Document, ...]
     software: str
     nonce: bytes
     is_restored: bool = False
@@ -158,6 +163,7 @@ class Core:
         self.follower = Follower(self.chain, self.out, self._followed)
         self.author = Author(keys, self.out)
         self.payee = Payee(keys.public, self.chain.book, self.out)
+        self.library = Library(profile.documents, archive, self.out)
         self.witness: Witness | None = None
         self.closer: Closer | None = None
         self.feed = Feed(self.chain.book, self.out)
@@ -199,6 +205,8 @@ class Core:
             WantHead: self._on_want_head,
             Head: self._on_head,
             Gone: self.follower.gone,
+            WantDocument: self.library.wanted,
+            DocumentMsg: self.library.received,
             Trade: self._on_trade,
         }
 
@@ -225,7 +233,7 @@ class Core:
             self.profile.software,
             self.chain.network,
             self.profile.name,
-            self.profile.documents,
+            self.library.announced(),
             self.chain.epoch - 1,
         )
         self.out.send(peer, hello)
@@ -239,6 +247,7 @@ class Core:
         self.peers.pop(peer, None)
         self.follower.lost(peer)
         self.feed.leave(peer)
+        self.library.lost(peer)
 
     def frame(self, peer: bytes, payload: bytes) -> None:
         """One frame from a peer. What is refused costs the peer a PeerFault notice and changes nothing."""
@@ -488,6 +497,7 @@ class Core:
             if self.closer is not None:
                 self.closer.tick()
         self.follower.tick()
+        self.library.tick()
         self._check_sealed()
 
     # Messages

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "balance": "troth_node.cli.balance",
     "verify": "troth_node.cli.verify",
     "score": "troth_node.cli.score",
+    "document": "troth_node.cli.document",
 }
 
 
