@@ -38,7 +38,7 @@ def command() -> None:
       troth document check examples/documents/flights/tip.md payload.json
       troth document import protocol.txt -o documents/protocol.md
       troth document export documents/protocol.md
-    """  # noqa: D301 - click looks for a real backspace
+    """
 
 
 @command.command("show")
@@ -50,7 +50,7 @@ def show(file: BinaryIO, *, as_json: bool) -> None:
     \b
     Example:
       troth document show examples/documents/flights/weather.md
-    """  # noqa: D301
+    """
     with _about(file):
         document = parse_document(_read(file))
     names = _names(export_document(document))
@@ -74,7 +74,7 @@ def hash_(files: tuple[BinaryIO, ...], *, as_json: bool) -> None:
     \b
     Example:
       troth document hash protocol.txt
-    """  # noqa: D301
+    """
     for file in files:
         with _about(file):
             data = _read(file)
@@ -94,7 +94,7 @@ def check(file: BinaryIO, payload: BinaryIO) -> None:
     \b
     Example:
       troth document check examples/documents/flights/tip.md payload.json
-    """  # noqa: D301
+    """
     from troth_node.payload import validate_payload  # noqa: PLC0415 - the library takes a while to load
 
     with _about(file):
@@ -116,7 +116,7 @@ def import_(file: BinaryIO, schema: BinaryIO | None, out: Path | None) -> None:
     \b
     Example:
       troth document import protocol.txt --schema payload.schema.json -o documents/protocol.md
-    """  # noqa: D301
+    """
     with _about(file):
         text = _decode(_read(schema)) if schema is not None else None
         document = import_document(_read(file), text)
@@ -136,7 +136,7 @@ def export(file: BinaryIO, out: Path | None) -> None:
     \b
     Example:
       troth document export examples/documents/flights/weather.md > weather.agora.md
-    """  # noqa: D301
+    """
     with _about(file):
         data = export_document(parse_document(_read(file)))
     _write(out, data)
