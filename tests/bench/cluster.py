@@ -73,7 +73,7 @@ class Window:
     faults: list[str]
     latencies_ms: list[float] = field(default_factory=list)
     closes_s: list[float] = field(default_factory=list)
-    profile: dict[str, dict[str, int]] = field(default_factory=dict)
+    profile: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
 
     def add(self, other: Window) -> None:
         """Count another window with this one."""
@@ -102,11 +102,11 @@ def keys_of(kind: str, count: int) -> list[KeyPair]:
     return [KeyPair.from_seed(digest(f"troth bench {kind} {number}".encode())) for number in range(count)]
 
 
-def _sum(profiles: list[Line]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for profile in profiles:
-        total.update(profile)
-    return dict(total)
+def _sum(profiles: list[Line]) -> dict[str, Counter[str]]:
+    """The profiles of several processes as one."""
+    return {
+        kind: sum((Counter(profile[kind]) for profile in profiles), Counter()) for kind in ("own", "total")
+    }
 
 
 class Cluster:

@@ -95,18 +95,26 @@ def _copies(role: str) -> int:
     return WITNESSES if role == "witnesses" else 1
 
 
-def profile_figures(functions: Mapping[str, int]) -> Figures:
-    """Shares of CPU time by layer and by function, the largest first."""
-    total = max(1, sum(functions.values()))
+def profile_figures(profile: Mapping[str, Counter[str]]) -> Figures:
+    """Shares of CPU time in per cent: by layer, and by function alone and with all that it calls."""
+    own, total = profile["own"], profile["total"]
+    samples = max(1, sum(own.values()))
     layers: Counter[str] = Counter()
-    for name, samples in functions.items():
-        layers[_layer(name)] += samples
+    for name, count in own.items():
+        layers[_layer(name)] += count
+    shown = [name for name, _ in own.most_common(PROFILE_ROWS)]
+    shown += [name for name, _ in total.most_common() if name not in shown and name.startswith("troth")]
+
+    def share(count: int) -> float:
+        return round(100 * count / samples, 1)
+
     return {
-        "samples": total,
-        "layers": {name: round(100 * n / total, 1) for name, n in layers.most_common()},
-        "functions": {
-            name: round(100 * n / total, 1) for name, n in Counter(functions).most_common(PROFILE_ROWS)
-        },
+        "samples": samples,
+        "layers": {name: share(count) for name, count in layers.most_common()},
+        "functions": [
+            {"function": name, "own": share(own[name]), "total": share(total[name])}
+            for name in shown[: 2 * PROFILE_ROWS]
+        ],
     }
 
 

@@ -103,9 +103,10 @@ def sync_ms(directory: Path) -> float:
 
 
 class Profiler:
-    """Samples this process each time it has used some more CPU, and names the function of a package of interest.
+    """Samples this process each time it has used some more CPU, and names functions of the packages of interest.
 
-    A sample belongs to the innermost frame of ours, trio's or libp2p's: what the C code below it costs is its cost.
+    A sample is the own time of the innermost frame of ours, trio's or libp2p's (what the C code below it costs is its
+    cost), and is in the total of every such frame that it was called from.
     """
 
     INTERVAL_S: Final = 0.002
@@ -114,7 +115,8 @@ class Profiler:
     CALLBACKS: Final = ("_note_log_pages",)
 
     def __init__(self) -> None:
-        self.functions: Counter[str] = Counter()
+        self.own: Counter[str] = Counter()
+        self.total: Counter[str] = Counter()
         self._names: dict[object, str | None] = {}
 
     def start(self) -> None:
@@ -122,22 +124,23 @@ class Profiler:
         signal.signal(signal.SIGPROF, self._sample)
         signal.setitimer(signal.ITIMER_PROF, self.INTERVAL_S, self.INTERVAL_S)
 
-    def stop(self) -> dict[str, int]:
-        """Samples by `file:function`."""
+    def stop(self) -> dict[str, dict[str, int]]:
+        """Samples by `file:function`: own and total."""
         signal.setitimer(signal.ITIMER_PROF, 0.0)
-        return dict(self.functions)
+        return {"own": dict(self.own), "total": dict(self.total)}
 
     def _sample(self, _number: int, frame: FrameType | None) -> None:
+        found: list[str] = []
         while frame is not None:
             code = frame.f_code
             if code not in self._names:
                 self._names[code] = self._name(code.co_filename, code.co_name)
             name = self._names[code]
             if name is not None:
-                self.functions[name] += 1
-                return
+                found.append(name)
             frame = frame.f_back
-        self.functions["elsewhere"] += 1
+        self.own[found[0] if found else "elsewhere"] += 1
+        self.total.update(set(found))
 
     def _name(self, file: str, function: str) -> str | None:
         parts = Path(file).parts

@@ -117,20 +117,19 @@ def print_loads(console: Console, loads: Sequence[Mapping[str, Any]]) -> None:
     console.print(
         "bytes: per settlement, at the payer's links. CPU ms: per settlement, of all processes.\n"
         "× signatures: that, over what the signatures and verifications behind it take alone.\n"
-        "CPU alone: entries/s of all cores if nothing ever waited. commit ms: what one transaction of a witness takes.\n"
+        "CPU alone: entries/s of all cores if nothing ever waited. commit ms: a transaction of a witness.\n"
         "others' load: the share of this machine that other programs took meanwhile."
     )
 
 
 def print_profile(console: Console, profile: Mapping[str, Any]) -> None:
-    """Where the time goes."""
+    """Where the time goes: own time with the C code below a function, and the total of all that it calls."""
     for who, shares in profile.items():
-        rows = [(name, share) for name, share in shares["layers"].items()]
-        _show(console, f"Where a {who}'s CPU time goes", ("layer", "%"), rows)
-        rows = [(name, share) for name, share in shares["functions"].items()]
-        _show(
-            console, f"… and in which functions, with the C code below them ({who})", ("function", "%"), rows
-        )
+        rows: list[Sequence[object]] = list(shares["layers"].items())
+        _show(console, f"Where a {who}'s CPU time goes ({shares['samples']} samples)", ("layer", "%"), rows)
+        found = sorted(shares["functions"], key=lambda row: -row["total"])
+        rows = [(row["function"], row["own"], row["total"]) for row in found]
+        _show(console, f"… and in which functions ({who})", ("function", "own %", "total %"), rows)
 
 
 def print_targets(console: Console, targets: Sequence[Target]) -> None:
