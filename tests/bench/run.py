@@ -27,13 +27,14 @@ from processes import BenchError, Child
 from tables import make_console, print_alone, print_costs, print_loads, print_profile, print_targets
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+#: What there are targets for comes first.
 LOADS: Final = (
+    Load("64 in flight", payers=1, logs=64, depth=1, ops=1),
+    Load("64 in flight, 64 ops", payers=1, logs=64, depth=1, ops=64),
     Load("1 payer, 1 op", payers=1, logs=1, depth=2, ops=1),
     Load("1 payer, 256 ops", payers=1, logs=1, depth=2, ops=256),
     Load("8 payers, 1 op", payers=8, logs=1, depth=2, ops=1),
     Load("8 payers, 256 ops", payers=8, logs=1, depth=2, ops=256),
-    Load("64 in flight", payers=1, logs=64, depth=1, ops=1),
-    Load("64 in flight, 64 ops", payers=1, logs=64, depth=1, ops=64),
     Load("64 in flight from 8 payers", payers=8, logs=8, depth=1, ops=1),
     Load("64 in flight, payees confirm", payers=1, logs=64, depth=1, ops=1, payees=4),
     Load("64 in flight, across closes", payers=1, logs=64, depth=1, ops=1, close_every_s=1.0),
@@ -78,7 +79,7 @@ def _options() -> argparse.Namespace:
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"--json {options.json}: there is no such folder")
     if options.only and not any(options.only in load.name for load in LOADS):
-        parser.error(f"--only {options.only}: scenarios are {', '.join(load.name for load in LOADS)}")
+        parser.error(f"--only {options.only}: scenarios are {'; '.join(load.name for load in LOADS)}")
     return options
 
 
@@ -146,7 +147,7 @@ class Bench:
             self.report["loads"].append(figures)
         print_loads(self.console, self.report["loads"])
         if left_out:
-            self.console.print(f"Left out, as time is up: {', '.join(left_out)}; try --only TEXT.")
+            self.console.print(f"Left out, as time is up: {'; '.join(left_out)}; try --only TEXT.")
 
     def _chosen(self) -> list[Load]:
         wanted = self.options.only
