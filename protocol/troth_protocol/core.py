@@ -29,7 +29,7 @@ from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import epoch_key, place_key, unpack_vote
 from troth_protocol.log.ops import Op
 from troth_protocol.log.payee import Payee
-from troth_protocol.log.vote import CERTIFICATE, VOTE
+from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate
 from troth_protocol.log.witness import Witness
 from troth_protocol.market.document import Document
 from troth_protocol.market.library import Library
@@ -492,8 +492,8 @@ class Core:
         self._quiet_ticks += 1
         self.feed.flush()
         if self._ticks % 2 == 0:
-            self.author.resend()
-            self.payee.resend()
+            self.author.resend_late()
+            self.payee.resend_late()
             if self.closer is not None:
                 self.closer.tick()
         self.follower.tick()
@@ -510,6 +510,8 @@ class Core:
         self.out.notice(PeerHello(peer, message))
 
     def _on_submit(self, peer: bytes, message: Submit) -> None:
+        if self.witness is not None and self.witness.is_voted(peer, message.entry):
+            return
         entry = load_entry(message.entry, self.chain.network)
         if self._is_now(peer, message, entry.header.epoch) and self.witness is not None:
             self._quiet_ticks = 0
@@ -530,7 +532,7 @@ class Core:
         if self.witness is not None and self.witness.is_known(peer, message.certificate):
             return
         certificate = CERTIFICATE.decode(message.certificate)
-        entry = load_entry(message.entry, self.chain.network) if message.entry else None
+        entry = self._entry_of(certificate, message)
         if not self._is_now(peer, message, certificate.epoch):
             return
         if self.witness is None:
@@ -541,6 +543,15 @@ class Core:
             self.closer.compare(entry, certificate)
         if self.witness.certified(peer, certificate, entry):
             self.witness.remember(message.certificate, certificate.entry)
+
+    def _entry_of(self, certificate: Certificate, message: Certified) -> Entry | None:
+        """The entry that came along; bytes that were voted for need no second look."""
+        if message.entry is None:
+            return None
+        known = self.witness.find(certificate.entry) if self.witness is not None else None
+        if known is not None and known.data == message.entry:
+            return known
+        return load_entry(message.entry, self.chain.network)
 
     def _on_stored(self, peer: bytes, message: StoredAck) -> None:
         if message.epoch == self.epoch:

@@ -33,6 +33,7 @@ class Witness:
         self._asked: dict[bytes, bytes] = {}
         self._acks: dict[bytes, list[bytes]] = {}
         self._known: dict[bytes, bytes] = {}
+        self._votes_by_data: dict[bytes, VoteFor] = {}
 
     def restore_vote(self, entry: Entry, vote: Vote) -> None:
         """Take back a vote that is on disk, at start."""
@@ -53,6 +54,13 @@ class Witness:
             self._refuse(peer, entry, Invalid("closed", f"epoch {self.book.epoch} takes no more entries"))
         else:
             self._vote(peer, entry)
+
+    def is_voted(self, peer: bytes, data: bytes) -> bool:
+        """Answer, without another look, bytes that have a vote."""
+        vote = self._votes_by_data.get(data)
+        if vote is not None:
+            self.out.send(peer, vote)
+        return vote is not None
 
     def _occupant(self, place: tuple[bytes, int]) -> Entry | None:
         if place in self.locks:
@@ -97,7 +105,7 @@ class Witness:
 
         Raises Invalid for a bad certificate and FaultBoundBroken for an impossible one.
         """
-        known = entry or self._find(certificate.entry)
+        known = entry or self.find(certificate.entry)
         if known is None:
             self.out.send(peer, Refuse(certificate.entry, "missing", "entry unknown", (certificate.entry,)))
             return False
@@ -124,7 +132,8 @@ class Witness:
             self._acks.setdefault(peer, []).append(entry)
         return entry is not None
 
-    def _find(self, entry: bytes) -> Entry | None:
+    def find(self, entry: bytes) -> Entry | None:
+        """The entry of that id, if it is stored or voted for here."""
         stored = self.book.stored.get(entry)
         return self._locked.get(entry) if stored is None else stored.entry
 
@@ -146,7 +155,8 @@ class Witness:
             self.out.persist("votes", key, pack_vote(entry, vote), once=True)
             self.votes[entry.id] = vote
         for entry, vote in zip(batch, votes, strict=True):
-            self.out.send(self._asked.pop(entry.id), VoteFor(entry.id, VOTE.encode(vote)))
+            message = self._votes_by_data[entry.data] = VoteFor(entry.id, VOTE.encode(vote))
+            self.out.send(self._asked.pop(entry.id), message)
 
     def stop(self) -> None:
         """Freeze: no vote of this epoch is signed from now on; storing and serving go on."""
