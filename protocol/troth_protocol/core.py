@@ -8,25 +8,27 @@ itself, and hands the rest out: all Persist effects of a batch come to disk befo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
 from troth_protocol.close.chain import Archive, Chain
 from troth_protocol.close.closer import Closer
+from troth_protocol.close.docket import Docket
 from troth_protocol.close.early import Early
 from troth_protocol.close.execute import Closed
 from troth_protocol.close.follower import Follower
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.close.serve import Server
+from troth_protocol.close.watch import Watch
 from troth_protocol.effects import Effect, Effects, Send
 from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.author import Author
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import epoch_key, place_key, unpack_vote
-from troth_protocol.log.ops import Op
+from troth_protocol.log.ops import Accuse, Op
 from troth_protocol.log.payee import Payee
 from troth_protocol.log.vote import CERTIFICATE, VOTE
 from troth_protocol.log.witness import Witness
@@ -37,6 +39,7 @@ from troth_protocol.wire.messages import (
     Certified,
     Chunk,
     Entries,
+    EvidenceMsg,
     Gone,
     Head,
     Hello,
@@ -77,6 +80,7 @@ TABLES: Final = (
     "ballots",
     "close",
     "duties",
+    "evidence",
 )
 
 
@@ -156,6 +160,8 @@ class Core:
         self.is_cleared = False
         self.silent_until = 0
         self._links: set[bytes] = set()
+        self.docket = Docket(self.chain, self.out, self._links)
+        self.watch = Watch(self.chain, self.accuse)
         self._heads: dict[int, bool] = {}
         self._early = Early()
         self._ticks = 0
@@ -179,7 +185,7 @@ class Core:
             WantReport: self._on_want_report,
             Ballot: self._on_ballot,
             SealVote: self._on_seal_vote,
-            SealMsg: self.follower.seal,
+            SealMsg: self._on_seal,
             WantSeals: self.server.seals,
             WantChunk: self.server.chunk,
             Chunk: self._on_chunk,
@@ -188,6 +194,7 @@ class Core:
             WantHead: self._on_want_head,
             Head: self._on_head,
             Gone: self.follower.gone,
+            EvidenceMsg: self._on_evidence,
             Trade: self._on_trade,
         }
 
@@ -221,6 +228,7 @@ class Core:
         if not self.is_cleared:
             self.out.send(peer, WantHead(self.profile.nonce))
         self.author.resend(peer)
+        self.docket.show(peer)
 
     def link_down(self, peer: bytes) -> None:
         """The link to a peer is gone."""
@@ -363,7 +371,8 @@ class Core:
 
     def _open(self, closed: Closed | None) -> None:
         """An epoch is open: take up the roles that its witness set gives."""
-        evidence = self.closer.leftover() if self.closer is not None else []
+        self.watch.opened()
+        self.docket.opened()
         self.witness = self.closer = None
         self._heads = {}
         self._holds = 0
@@ -372,7 +381,7 @@ class Core:
         self.payee = Payee(self.keys.public, self.chain.book, self.out)
         try:
             if self.author.is_allowed and self.is_witness():
-                self._witness(evidence)
+                self._witness()
             if closed is None:
                 self._restore_author()
         except (
@@ -390,14 +399,13 @@ class Core:
             except Invalid as error:
                 self.out.notice(PeerFault(peer, error.code, error.detail))
 
-    def _witness(self, evidence: Iterable[bytes]) -> None:
+    def _witness(self) -> None:
         """Vote and close in the open epoch, going on from what is on disk."""
-        self.witness = Witness(self.keys, self.chain.book, self.out)
+        self.witness = Witness(self.keys, self.chain.book, self.out, self.watch.fork)
         for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
             self.witness.restore_vote(*unpack_vote(data, self.chain.network))
-        self.closer = Closer(self.keys, self.chain, self.witness, self.server, self.out)
-        for data in evidence:
-            self.closer.accuse(data)
+        parts = (self.keys, self.chain, self.witness, self.server, self.out)
+        self.closer = Closer(*parts, docket=self.docket, watch=self.watch)
         if self.profile.last_epoch is None or self.epoch <= self.profile.last_epoch:
             self.closer.start()
 
@@ -473,7 +481,11 @@ class Core:
 
     def _on_submit(self, peer: bytes, message: Submit) -> None:
         entry = load_entry(message.entry, self.chain.network)
-        if self._is_now(peer, message, entry.header.epoch) and self.witness is not None:
+        if not self._is_now(peer, message, entry.header.epoch):
+            return
+        if self.witness is None:
+            self.watch.entry(entry, ())
+        else:
             self.witness.submit(peer, entry)
 
     def _on_vote(self, peer: bytes, message: VoteFor) -> None:
@@ -494,10 +506,11 @@ class Core:
             return
         if self.witness is None:
             if entry is not None:
+                self.watch.entry(entry, certificate.votes)
                 self.payee.certified(certificate, entry)
             return
-        if entry is not None and self.closer is not None:
-            self.closer.compare(entry, certificate)
+        if entry is not None:
+            self.watch.stored(entry, certificate.votes)
         self.witness.certified(peer, certificate, entry)
 
     def _on_stored(self, peer: bytes, message: StoredAck) -> None:
@@ -521,12 +534,32 @@ class Core:
             self.closer.want_report(peer, message)
 
     def _on_ballot(self, peer: bytes, message: Ballot) -> None:
-        if self._is_now(peer, message, message.epoch) and self.closer is not None:
+        if not self._is_now(peer, message, message.epoch):
+            return
+        if self.closer is not None:
             self.closer.on_ballot(peer, message)
+        elif not self.is_witness():
+            self.watch.ballot(peer, message)
 
     def _on_seal_vote(self, peer: bytes, message: SealVote) -> None:
         if self._is_now(peer, message, SEAL.decode(message.seal).epoch) and self.closer is not None:
             self.closer.on_seal_vote(peer, message)
+        self.watch.seal_vote(peer, message)
+
+    def _on_seal(self, peer: bytes, message: SealMsg) -> None:
+        self.watch.seal(message)
+        self.follower.seal(peer, message)
+
+    def _on_evidence(self, peer: bytes, message: EvidenceMsg) -> None:
+        self.docket.accuse(message.evidence, peer)
+
+    def accuse(self, evidence: bytes) -> None:
+        """Keep and show evidence that this node made; whoever has no report to put it in accuses in its own log.
+
+        Raises Invalid if it proves nothing.
+        """
+        if self.docket.accuse(evidence) and not self.is_witness() and self.author.is_allowed:
+            self.submit((Accuse(evidence),))
 
     def _on_chunk(self, peer: bytes, message: Chunk) -> None:
         if self.closer is not None:

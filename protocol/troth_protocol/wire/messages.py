@@ -216,6 +216,13 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceMsg:
+    """Evidence of an offence that no close has punished yet."""
+
+    evidence: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """One signed message of a negotiation or delivery; its kind is inside the signed bytes."""
 
@@ -246,6 +253,7 @@ Message: TypeAlias = (
     | WantHead
     | Head
     | Gone
+    | EvidenceMsg
     | Trade
 )
 
@@ -303,6 +311,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
         {"nonce": HASH, "epoch": EPOCH, "entry": optional(_OBJECT)},
     ),
     Gone: ("gone", {"what": text(32), "epoch": EPOCH}),
+    EvidenceMsg: ("evidence", {"evidence": _OBJECT}),
     Trade: ("trade", {"body": blob(200_000), "signature": SIGNATURE}),
 }
 
