@@ -18,6 +18,7 @@ from troth_protocol.close.outputs import Accused
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL, verify_seal_vote
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import SignedPayload, ballot_fork, entry_fork, seal_fork, vote_forks
+from troth_protocol.log.book import LogBook
 from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import Entry, SignedHeader
 from troth_protocol.log.rows import Account
@@ -73,7 +74,9 @@ class Watch:
         if known is not None and known.entry.id != entry.id:
             if known.entry.header.incarnation == header.incarnation:
                 self.fork(known.entry.signed, entry.signed)
-            self._compare(known.entry, list(known.votes.values()), entry, votes)
+            seen = (known.entry.signed, list(known.votes.values()))
+            for data in vote_forks(chain.network, chain.committee, seen, (entry.signed, votes)):
+                self._accuse(data)
         else:
             self._remember(known or self._new(place, entry), votes)
 
@@ -93,16 +96,7 @@ class Watch:
 
     def stored(self, entry: Entry, votes: Sequence[Vote]) -> None:
         """A witness is shown votes: do they contradict those for the entry that it has stored at that place?"""
-        book = self.chain.book
-        key = book.places.get((entry.header.author, entry.header.seq))
-        if key is not None and key != entry.id and entry.header.epoch == book.epoch:
-            stored = book.stored[key]
-            self._compare(stored.entry, stored.certificate.votes, entry, votes)
-
-    def _compare(self, known: Entry, votes: Sequence[Vote], shown: Entry, others: Sequence[Vote]) -> None:
-        chain = self.chain
-        pairs = (known.signed, votes), (shown.signed, others)
-        for data in vote_forks(chain.network, chain.committee, *pairs):
+        for data in contradictions(self.chain.book, entry, votes):
             self._accuse(data)
 
     # Ballots
@@ -176,6 +170,16 @@ class Watch:
             return {}
         payload = held[0].payload
         return {committee.members[m].key: SignedPayload(payload, s) for m, s in held[0].signatures}
+
+
+def contradictions(book: LogBook, entry: Entry, votes: Sequence[Vote]) -> list[bytes]:
+    """Evidence against whoever voted for this entry, and for the one that a book has stored at its place."""
+    key = book.places.get((entry.header.author, entry.header.seq))
+    if key is None or key == entry.id or entry.header.epoch != book.epoch:
+        return []
+    known = book.stored[key]
+    pairs = (known.entry.signed, known.certificate.votes), (entry.signed, votes)
+    return vote_forks(book.network, book.committee, *pairs)
 
 
 def _key_of(committee: Committee | None, member: int) -> bytes:

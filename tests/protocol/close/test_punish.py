@@ -41,6 +41,7 @@ def vote_fork(ledger, agent=ALMA):
         entry = ledger.entry(EMIL, Transfer(ledger.key(FINN), n, b""))
         (vote,) = sign_votes(ledger.keys[agent], ledger.network, ledger.epoch, ledger.committee, [entry.id])
         seen.append(SeenVote(entry.signed, vote))
+    seen.sort(key=lambda half: half.header.header)
     return EVIDENCE.encode(VoteFork(ledger.key(agent), ledger.committee.digest, *seen))
 
 

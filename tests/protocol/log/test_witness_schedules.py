@@ -9,9 +9,10 @@ import random
 import pytest
 
 from troth_node.testing.ledger import Ledger, sent
+from troth_protocol.close.watch import contradictions
 from troth_protocol.effects import Effects, Persist
 from troth_protocol.errors import FaultBoundBroken, Invalid
-from troth_protocol.evidence import entry_fork, verify_evidence, vote_forks
+from troth_protocol.evidence import entry_fork, verify_evidence
 from troth_protocol.log.keep import unpack_stored, unpack_vote
 from troth_protocol.log.ops import Bond
 from troth_protocol.log.vote import VOTE, Certificate, verify_certificate
@@ -183,8 +184,7 @@ def test_every_fork_that_an_honest_witness_saw_is_proved_and_nobody_honest_is_ac
                 assert verify_evidence(entry_fork(*pair), net.network).offender == net.key(schedule.author)
                 proved += 1
             for key, votes in schedule.votes.items():
-                shown = Certificate(key, 1, tuple(votes.values()))
-                for data in vote_forks(seat.witness.book, schedule.entries[key], shown):
+                for data in contradictions(seat.witness.book, schedule.entries[key], list(votes.values())):
                     assert verify_evidence(data, net.network).offender in guilty
     assert proved > 5
 
