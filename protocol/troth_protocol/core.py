@@ -504,14 +504,14 @@ class Core:
         entry = load_entry(message.entry, self.chain.network) if message.entry else None
         if not self._is_now(peer, message, certificate.epoch):
             return
-        if self.witness is None:
+        try:
+            if self.witness is not None:
+                self.witness.certified(peer, certificate, entry)
+            elif entry is not None:
+                self.payee.certified(certificate, entry)
+        finally:  # what is refused may still convict
             if entry is not None:
                 self.watch.entry(entry, certificate.votes)
-                self.payee.certified(certificate, entry)
-            return
-        if entry is not None:
-            self.watch.stored(entry, certificate.votes)
-        self.witness.certified(peer, certificate, entry)
 
     def _on_stored(self, peer: bytes, message: StoredAck) -> None:
         if message.epoch == self.epoch:

@@ -18,8 +18,6 @@ from troth_protocol.close.outputs import Accused
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL, verify_seal_vote
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import SignedPayload, ballot_fork, entry_fork, seal_fork, vote_forks
-from troth_protocol.log.book import LogBook
-from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import Entry, SignedHeader
 from troth_protocol.log.rows import Account
 from troth_protocol.log.vote import Vote, verify_vote
@@ -28,7 +26,7 @@ from troth_protocol.wire.messages import Ballot, SealMsg, SealVote
 
 #: Places of entries that are remembered in one epoch; the oldest are forgotten.
 PLACES_MAX: Final = 1024
-#: How long the first seal vote of each member is remembered.
+#: In so many epochs, the open one included, the first seal vote of each member is remembered.
 SEAL_EPOCHS: Final = 2
 
 
@@ -69,21 +67,35 @@ class Watch:
         is_known = chain.state.find("accounts", header.author, Account) is not None
         if header.epoch != chain.epoch or not is_known:
             return
-        place = (header.author, header.seq)
-        known = self._entries.get(place)
-        if known is not None and known.entry.id != entry.id:
-            if known.entry.header.incarnation == header.incarnation:
-                self.fork(known.entry.signed, entry.signed)
-            seen = (known.entry.signed, list(known.votes.values()))
-            for data in vote_forks(chain.network, chain.committee, seen, (entry.signed, votes)):
-                self._accuse(data)
+        known = self._entries.get((header.author, header.seq))
+        if known is None:
+            if self._is_stored(entry, votes):
+                return
+            known = self._new(entry)
+        if known.entry.id == entry.id:
+            self._remember(known, votes)
         else:
-            self._remember(known or self._new(place, entry), votes)
+            self._contradict(known, entry, votes)
 
-    def _new(self, place: tuple[bytes, int], entry: Entry) -> _Seen:
+    def _is_stored(self, entry: Entry, votes: Sequence[Vote]) -> bool:
+        """The usual case: a certificate that is stored here, with no vote that the stored one lacks."""
+        stored = self.chain.book.stored.get(entry.id)
+        return stored is not None and {vote.member for vote in votes}.issubset(
+            vote.member for vote in stored.certificate.votes
+        )
+
+    def _new(self, entry: Entry) -> _Seen:
+        """What is stored at this place was there first; its votes were verified."""
         if len(self._entries) >= PLACES_MAX:
             del self._entries[next(iter(self._entries))]
-        return self._entries.setdefault(place, _Seen(entry))
+        book, place = self.chain.book, (entry.header.author, entry.header.seq)
+        key = book.places.get(place)
+        seen = _Seen(entry)
+        if key is not None:
+            stored = book.stored[key]
+            seen = _Seen(stored.entry, {vote.member: vote for vote in stored.certificate.votes})
+        self._entries[place] = seen
+        return seen
 
     def _remember(self, seen: _Seen, votes: Sequence[Vote]) -> None:
         chain = self.chain
@@ -94,9 +106,11 @@ class Watch:
                 continue  # what it came with is judged elsewhere
             seen.votes.setdefault(vote.member, vote)
 
-    def stored(self, entry: Entry, votes: Sequence[Vote]) -> None:
-        """A witness is shown votes: do they contradict those for the entry that it has stored at that place?"""
-        for data in contradictions(self.chain.book, entry, votes):
+    def _contradict(self, known: _Seen, entry: Entry, votes: Sequence[Vote]) -> None:
+        if known.entry.header.incarnation == entry.header.incarnation:
+            self.fork(known.entry.signed, entry.signed)
+        seen = (known.entry.signed, list(known.votes.values()))
+        for data in vote_forks(self.chain.network, self.chain.committee, seen, (entry.signed, votes)):
             self._accuse(data)
 
     # Ballots
@@ -126,10 +140,7 @@ class Watch:
     def seal_vote(self, peer: bytes, message: SealVote) -> None:
         """A peer's own signature over a seal, of any epoch. Raises Invalid: wrong_network, bad_signature."""
         epoch = self._epoch_of(message.seal)
-        known = self._seals.get((epoch, peer)) or self._sealed(epoch).get(peer)
-        is_news = known is None and epoch == self.chain.epoch and self.chain.committee.index(peer) is not None
-        if is_news or known is not None:
-            self._saw_seal(peer, epoch, known, SignedPayload(message.seal, message.signature))
+        self._saw_seal(peer, epoch, SignedPayload(message.seal, message.signature))
 
     def seal(self, message: SealMsg) -> None:
         """Somebody shows a seal: another one than that of an epoch sealed here convicts whoever signed both.
@@ -139,13 +150,13 @@ class Watch:
         signed = SIGNED_SEAL.decode(message.seal)
         epoch = self._epoch_of(signed.payload)
         held = self.chain.seal(epoch) if epoch < self.chain.epoch else None
-        if held is None or held[0].payload == signed.payload:
+        committee = self.chain.committee_of(epoch) if held is not None else None
+        if held is None or committee is None or held[0].payload == signed.payload:
             return
-        known, committee = self._sealed(epoch), self.chain.committee_of(epoch)
         for member, signature in signed.signatures:
-            key = _key_of(committee, member)
-            if key in known:
-                self._saw_seal(key, epoch, known[key], SignedPayload(signed.payload, signature))
+            if member < len(committee.members):
+                part = SignedPayload(signed.payload, signature)
+                self._saw_seal(committee.members[member].key, epoch, part)
 
     def _epoch_of(self, payload: bytes) -> int:
         seal = SEAL.decode(payload)
@@ -153,8 +164,13 @@ class Watch:
             raise Invalid("wrong_network", seal.network.hex())
         return seal.epoch
 
-    def _saw_seal(self, key: bytes, epoch: int, known: SignedPayload | None, part: SignedPayload) -> None:
-        if known is not None and known.payload == part.payload:
+    def _saw_seal(self, key: bytes, epoch: int, part: SignedPayload) -> None:
+        """Its first seal of an epoch is remembered for a while; what differs from it, or from ours, is evidence."""
+        committee = self.chain.committee_of(epoch) if epoch <= self.chain.epoch else None
+        place = committee.index(key) if committee is not None else None
+        known = self._seals.get((epoch, key)) or self._sealed(epoch, place)
+        is_near = epoch > self.chain.epoch - SEAL_EPOCHS
+        if place is None or not (known or is_near) or (known and known.payload == part.payload):
             return
         verify_seal_vote(key, self.chain.network, part.payload, part.signature)
         if known is None:
@@ -162,25 +178,8 @@ class Watch:
         else:
             self._accuse(seal_fork(key, known, part))
 
-    def _sealed(self, epoch: int) -> dict[bytes, SignedPayload]:
-        """Who signed the seal of an epoch that is sealed here."""
+    def _sealed(self, epoch: int, place: int | None) -> SignedPayload | None:
+        """A member's signature under the seal of an epoch that is sealed here."""
         held = self.chain.seal(epoch) if epoch < self.chain.epoch else None
-        committee = None if held is None else self.chain.committee_of(epoch)
-        if held is None or committee is None:
-            return {}
-        payload = held[0].payload
-        return {committee.members[m].key: SignedPayload(payload, s) for m, s in held[0].signatures}
-
-
-def contradictions(book: LogBook, entry: Entry, votes: Sequence[Vote]) -> list[bytes]:
-    """Evidence against whoever voted for this entry, and for the one that a book has stored at its place."""
-    key = book.places.get((entry.header.author, entry.header.seq))
-    if key is None or key == entry.id or entry.header.epoch != book.epoch:
-        return []
-    known = book.stored[key]
-    pairs = (known.entry.signed, known.certificate.votes), (entry.signed, votes)
-    return vote_forks(book.network, book.committee, *pairs)
-
-
-def _key_of(committee: Committee | None, member: int) -> bytes:
-    return committee.members[member].key if committee and member < len(committee.members) else b""
+        signature = None if held is None else dict(held[0].signatures).get(-1 if place is None else place)
+        return None if held is None or signature is None else SignedPayload(held[0].payload, signature)
