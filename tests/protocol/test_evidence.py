@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from troth_node.testing.ledger import Ledger
-from troth_protocol.close.watch import contradictions
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import (
     ENTRY_FORK,
@@ -168,64 +167,6 @@ def test_an_entry_that_nobody_signed_proves_nothing():
         fork(), second=replace(fork().second, header=SignedHeader(SECOND.signed.header, bytes(64)))
     )
     assert code(EVIDENCE.encode(forged)) == "bad_signature"
-
-
-# Evidence found in certificates
-
-
-def stored(entry, signers=(0, 1, 2)):
-    book = net.new_book()
-    book.add(entry, net.certify(entry, signers))
-    return book
-
-
-def test_a_second_certificate_convicts_whoever_voted_for_both():
-    book = stored(FIRST, (ALICE, BOB, CAROL))
-    found = contradictions(book, SECOND, net.certify(SECOND, (BOB, CAROL, DAVE)).votes)
-    assert {verify_evidence(data, NETWORK) for data in found} == {
-        replace(VOTED_TWICE, offender=net.key(BOB)),
-        replace(VOTED_TWICE, offender=net.key(CAROL)),
-    }
-
-
-def test_one_contradicting_vote_is_enough():
-    found = contradictions(stored(FIRST), SECOND, net.certify(SECOND, (ALICE,)).votes)
-    assert [verify_evidence(data, NETWORK).offender for data in found] == [net.key(ALICE)]
-
-
-def test_the_same_entry_again_convicts_nobody():
-    assert contradictions(stored(FIRST), FIRST, net.certify(FIRST, (0, 1, 2, 3)).votes) == []
-
-
-def test_where_nothing_is_stored_nobody_is_convicted():
-    assert contradictions(net.new_book(), SECOND, net.certify(SECOND).votes) == []
-    assert contradictions(stored(FIRST), net.entry(DAVE, Bond(1, "agent")), net.certify(SECOND).votes) == []
-
-
-def test_junk_votes_convict_nobody():
-    book, good = stored(FIRST), net.certify(SECOND)
-    for junk in (
-        [replace(v, signature=bytes(64)) for v in good.votes],
-        [replace(v, root=bytes(32)) for v in good.votes],
-        [replace(v, member=63) for v in good.votes],
-        [replace(v, member=(v.member + 1) % 4) for v in good.votes],
-        list(net.certify(FIRST).votes),
-    ):
-        assert contradictions(book, SECOND, junk) == []
-
-
-def test_votes_for_another_entry_convict_nobody():
-    book = stored(FIRST)
-    assert contradictions(book, SECOND, net.certify(FIRST).votes) == []
-
-
-def test_votes_of_an_earlier_epoch_convict_nobody():
-    later = Ledger()
-    void = later.entry(ERIN, Bond(1, "agent"))
-    old = later.certify(void)
-    later.close()
-    later.put(ERIN, Bond(2, "agent"))
-    assert contradictions(later.book, void, old.votes) == []
 
 
 # Bytes

@@ -1,7 +1,7 @@
 """Witnesses that contradict themselves: beside one thing that each says, it signs another that excludes it.
 
-Each attacks one rule (R2 to R5 of the close's agreement, CLO-20 of the seal, LOG-21 of the votes), and should end
-convicted at every honest node as soon as a single one of them has seen both halves.
+Each attacks one rule (R2 to R5 of the close's agreement, CLO-20 of the seal, LOG-21 of votes), and should end
+convicted at every honest node once a single one of them has seen both halves.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from troth_protocol.close.ballots import (
 )
 from troth_protocol.close.seal import SEAL, sign_seal
 from troth_protocol.core import Core
-from troth_protocol.log.entry import make_entry
+from troth_protocol.log.entry import Entry, load_entry, make_entry
 from troth_protocol.log.ops import Bond
 from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate, sign_votes
 from troth_protocol.wire import messages
 from troth_protocol.wire.codec import decode, encode
 from troth_protocol.wire.crypto import preimage
-from troth_protocol.wire.messages import Ballot, Certified, Message, SealVote, VoteFor
+from troth_protocol.wire.messages import Ballot, Certified, Message, SealVote, Submit, VoteFor
 
 Contradict = Callable[[World, SimNode, Core, Message], tuple[Message, ...]]
 
@@ -113,16 +113,7 @@ def _certifies_again(world: World, node: SimNode, core: Core, said: Message) -> 
         return ()
     first = next(entry for entry in witness.locks.values() if entry.id == said.entry)
     header = first.header
-    second = make_entry(
-        world.nodes[header.author].keys,
-        header.network,
-        incarnation=header.incarnation + 1,
-        epoch=header.epoch,
-        seq=header.seq,
-        prev=header.prev,
-        deps=[],
-        ops=[Bond(1, "agent")],
-    )
+    second = _another(first, world.nodes[header.author], header.incarnation + 1)
     vote = sign_votes(node.keys, header.network, core.epoch, core.chain.committee, [second.id])[0]
     seen = ((first, VOTE.decode(said.vote)), (second, vote))
     return tuple(
@@ -131,8 +122,31 @@ def _certifies_again(world: World, node: SimNode, core: Core, said: Message) -> 
     )
 
 
+def _enters_again(_w: World, node: SimNode, core: Core, said: Message) -> tuple[Message, ...]:
+    """Beside its entry it signs another one for that place."""
+    entry = load_entry(said.entry, core.chain.network) if isinstance(said, Submit) else None
+    if entry is None or entry.header.author != node.keys.public:
+        return ()
+    return said, Submit(_another(entry, node, entry.header.incarnation).data)
+
+
+def _another(entry: Entry, author: SimNode, incarnation: int) -> Entry:
+    header = entry.header
+    return make_entry(
+        author.keys,
+        header.network,
+        incarnation=incarnation,
+        epoch=header.epoch,
+        seq=header.seq,
+        prev=header.prev,
+        deps=[],
+        ops=[Bond(1, "agent")],
+    )
+
+
 #: kind of evidence -> how a witness earns it.
 CONTRADICTIONS: Mapping[str, Contradict] = {
+    "entry_fork": _enters_again,
     "vote_fork": _certifies_again,
     "proposal_fork": _proposes_again,
     "notarize_fork": partial(_votes_again, NOTARIZE, NOTARIZE),
