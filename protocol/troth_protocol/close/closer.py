@@ -20,7 +20,6 @@ from troth_protocol.close.execute import Closed
 from troth_protocol.close.findings import Findings, load_findings, merge
 from troth_protocol.close.gather import Gatherer
 from troth_protocol.close.outputs import (
-    Accused,
     ArmTimer,
     Broadcast,
     Decided,
@@ -226,8 +225,8 @@ class Closer:
                     self.out.timer(f"slot:{self.chain.epoch}:{output.slot}", output.delay_ms)
                 case Decided():
                     self._decide(output.value)
-                case Accused():
-                    self.watch.accused(output)
+                case accused:
+                    self.watch.accused(accused)
 
     def _ballot(self, message: Value) -> Ballot:
         return Ballot(self.chain.epoch, encode(message))

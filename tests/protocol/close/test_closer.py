@@ -13,7 +13,7 @@ from troth_protocol.close.report import REPORT_HEADER, encode_value
 from troth_protocol.close.seal import SEAL, sign_seal
 from troth_protocol.core import EpochOpened, PeerFault
 from troth_protocol.errors import FaultBoundBroken, TrothError
-from troth_protocol.evidence import entry_fork
+from troth_protocol.evidence import entry_fork, verify_evidence
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.keep import epoch_key
@@ -280,7 +280,7 @@ def test_a_vote_shown_for_another_entry_at_an_occupied_place_convicts_its_witnes
     assert stage.core(0).chain.committee.index(stage.key(3)) is None
 
 
-def test_made_up_votes_convict_nobody_and_fill_nothing(stage):
+def test_made_up_votes_convict_nobody_but_the_author_of_two_entries(stage):
     stage.put(EMIL, Transfer(stage.key(0), 1, b""))
     other = made(stage, 2, seq=1)
     for number in range(3):
@@ -288,9 +288,10 @@ def test_made_up_votes_convict_nobody_and_fill_nothing(stage):
         noise = replace(vote, signature=bytes([number]) + vote.signature[1:])
         false = Certificate(other.id, 1, (noise,))
         stage.say(EMIL, 0, Certified(CERTIFICATE.encode(false), other.data))
-    assert stage.core(0).docket.due() == []
+    (evidence,) = stage.core(0).docket.due()
+    assert verify_evidence(evidence, stage.network).offender == stage.key(EMIL)
     stage.close()
-    assert stage.account(3).offences == 0
+    assert [stage.account(agent).offences for agent in (3, EMIL)] == [0, 1]
 
 
 # What others say

@@ -188,6 +188,12 @@ def test_an_agent_that_is_shown_two_ballots_accuses(stage):
     assert faults(stage, EMIL) == []
 
 
+def test_an_observer_keeps_silent(stage):
+    for agent in (ALMA, BRUNO, CARLA):
+        stage.say(agent, EMIL, vote(stage, agent, b"one"))
+    assert stage.post == [], "it holds a certificate, which a member would relay"
+
+
 def test_ballots_come_from_members_and_are_signed(stage):
     stage.say(FINN, EMIL, vote(stage, DAVE, b"one"))
     forged = replace(vote(stage, DAVE, b"one"), ballot=vote(stage, CARLA, b"two").ballot[:-1] + b"\x00")
