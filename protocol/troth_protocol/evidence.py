@@ -29,7 +29,7 @@ from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import SIGNED_HEADER, Header, SignedHeader, header_id, load_header
 from troth_protocol.log.ops import EVIDENCE_MAX_BYTES
 from troth_protocol.log.vote import VOTE, Vote, is_vote_of
-from troth_protocol.wire.schema import HASH, KEY, SIGNATURE, Kind, Record, Variant, blob, nested
+from troth_protocol.wire.schema import HASH, KEY, SIGNATURE, Record, Variant, blob, nested
 
 ENTRY_FORK: Final = "entry_fork"
 VOTE_FORK: Final = "vote_fork"
@@ -206,16 +206,17 @@ def _of_witness(rules: Rules) -> int:
     return rules.slash_witness_ppm
 
 
-def _close_record(name: str, make: type[CloseFork], limit: int) -> Record[Evidence]:
-    return Record(name, make, {"witness": KEY, "first": _signed(limit), "second": _signed(limit)})
+def _signed(name: str, limit: int) -> Record[SignedPayload]:
+    return Record(name, SignedPayload, {"payload": blob(limit), "signature": SIGNATURE})
 
 
-def _signed(limit: int) -> Kind:
-    return nested(
-        Record(f"signed_payload ..{limit}", SignedPayload, {"payload": blob(limit), "signature": SIGNATURE})
-    )
+def _fork(name: str, make: type[CloseFork], part: Record[SignedPayload]) -> Record[Evidence]:
+    return Record(name, make, {"witness": KEY, "first": nested(part), "second": nested(part)})
 
 
+SIGNED_CANDIDATE = _signed("signed_candidate", PAYLOAD_MAX_BYTES)
+SIGNED_BALLOT = _signed("signed_ballot", VOTE_MAX_BYTES)
+SEAL_SIGNATURE = _signed("seal_signature", _SEAL_MAX_BYTES)
 SEEN_VOTE = Record("seen_vote", SeenVote, {"header": nested(SIGNED_HEADER), "vote": nested(VOTE)})
 _SEEN, _HEADER = nested(SEEN_VOTE), nested(SIGNED_HEADER)
 
@@ -233,26 +234,26 @@ OFFENCES: Final[Mapping[type[Evidence], Offence]] = {
         _of_witness,
     ),
     ProposalFork: Offence(
-        _close_record(PROPOSAL_FORK, ProposalFork, PAYLOAD_MAX_BYTES),
+        _fork(PROPOSAL_FORK, ProposalFork, SIGNED_CANDIDATE),
         _judge_slot(PROPOSAL_FORK, CANDIDATE, CANDIDATE),
         _of_witness,
     ),
     NotarizeFork: Offence(
-        _close_record(NOTARIZE_FORK, NotarizeFork, VOTE_MAX_BYTES),
+        _fork(NOTARIZE_FORK, NotarizeFork, SIGNED_BALLOT),
         _judge_slot(NOTARIZE_FORK, NOTARIZE, NOTARIZE),
         _of_witness,
     ),
     FinalizeFork: Offence(
-        _close_record(FINALIZE_FORK, FinalizeFork, VOTE_MAX_BYTES),
+        _fork(FINALIZE_FORK, FinalizeFork, SIGNED_BALLOT),
         _judge_slot(FINALIZE_FORK, FINALIZE, FINALIZE),
         _of_witness,
     ),
     FinalizeSkip: Offence(
-        _close_record(FINALIZE_SKIP, FinalizeSkip, VOTE_MAX_BYTES),
+        _fork(FINALIZE_SKIP, FinalizeSkip, SIGNED_BALLOT),
         _judge_slot(FINALIZE_SKIP, FINALIZE, SKIP),
         _of_witness,
     ),
-    SealFork: Offence(_close_record(SEAL_FORK, SealFork, _SEAL_MAX_BYTES), _judge_seal_fork, _of_witness),
+    SealFork: Offence(_fork(SEAL_FORK, SealFork, SEAL_SIGNATURE), _judge_seal_fork, _of_witness),
 }
 #: The same by the name that travels.
 BY_NAME: Final[Mapping[str, Offence]] = {row.record.name: row for row in OFFENCES.values()}

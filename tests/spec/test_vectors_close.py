@@ -14,14 +14,12 @@ from troth_protocol.close.ballots import (
 from troth_protocol.close.ballots import (
     CandidateMsg,
     Instance,
-    Signed,
     VoteMsg,
     check_signature,
     read_ballot,
     read_candidate,
     verify_certificate,
     verify_decision,
-    verify_equivocation,
 )
 from troth_protocol.close.execute import Close, execute
 from troth_protocol.close.findings import load_findings
@@ -243,20 +241,11 @@ def check_decision(case):
     assert found == unhex(case["decided"])
 
 
-def check_conflict(case):
-    both = [
-        Signed(case[name]["kind"], unhex(case[name]["payload"]), unhex(case[name]["signature"]))
-        for name in ("first", "second")
-    ]
-    assert verify_equivocation(instance(case), unhex(case["member"]), *both) == case["slot"]
-
-
 AGREEMENT = {
     "candidate": check_candidate,
     "vote": check_vote,
     "certificate": check_slot_certificate,
     "decision": check_decision,
-    "conflict": check_conflict,
 }
 
 

@@ -44,6 +44,7 @@ FULL: Final[Mapping[str, Mapping[str, Json]]] = {
     "want_head": {"nonce": A},
     "head": {"nonce": A, "epoch": 7, "entry": b"entry"},
     "gone": {"what": "seals", "epoch": 7},
+    "evidence": {"evidence": b"evidence"},
     "trade": {"body": b"body", "signature": SIGNATURE},
 }
 FULL_BALLOTS: Final[Mapping[str, Mapping[str, Json]]] = {
