@@ -18,6 +18,7 @@ from troth_protocol.wire.messages import (
     Certified,
     Chunk,
     Entries,
+    EvidenceMsg,
     Gone,
     Head,
     Hello,
@@ -67,6 +68,7 @@ EXAMPLES = [
     WantHead(A),
     Head(A, 7, b"entry"),
     Gone("seal", 7),
+    EvidenceMsg(b"evidence"),
     Trade(b"body", SIGNATURE),
 ]
 by_name = pytest.mark.parametrize("message", EXAMPLES, ids=MESSAGES.name_of)
