@@ -15,9 +15,10 @@ from troth_node.testing.actor import Actor
 from troth_node.testing.samples import COIN, PACING, RULES, TOKEN, sample_genesis, seed
 from troth_node.testing.twists import FILTERS, TWISTS, Forker
 from troth_node.testing.world import Disk, Faults, SimNode, World
+from troth_protocol.close.ballots import CANDIDATE, CandidateMsg, VoteMsg, read_slot
 from troth_protocol.close.ballots import MESSAGES as BALLOTS
-from troth_protocol.close.ballots import VoteMsg
 from troth_protocol.close.findings import load_findings
+from troth_protocol.close.leaders import leader
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.core import Core, EpochOpened
@@ -151,6 +152,11 @@ class Recorder:
             assert isinstance(slot, dict)
             kind = "end" if found.vote in ("finalize", "skip") else found.vote
             self.once((me, kind, message.epoch, slot["slot"]), (found.vote, found.payload))
+        elif isinstance(found, CandidateMsg):
+            slot_number = read_slot(CANDIDATE, found.payload)[2]
+            members, offset = core.chain.committee.members, core.chain.leader_offset()
+            if members[leader(members, offset, slot_number)].key == me:
+                self.once((me, "candidate", message.epoch, slot_number), found.payload)
 
     def credited(self, core: Core, entry: bytes) -> None:
         """A payee believes that an entry is final, whoever's it is."""
