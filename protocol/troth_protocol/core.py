@@ -482,8 +482,8 @@ class Core:
     def _on_submit(self, peer: bytes, message: Submit) -> None:
         entry = load_entry(message.entry, self.chain.network)
         if not self._is_now(peer, message, entry.header.epoch):
-            return
-        if self.witness is None:
+            self.watch.late(entry, ())
+        elif self.witness is None:
             self.watch.entry(entry, ())
         else:
             self.witness.submit(peer, entry)
@@ -503,6 +503,8 @@ class Core:
         certificate = CERTIFICATE.decode(message.certificate)
         entry = load_entry(message.entry, self.chain.network) if message.entry else None
         if not self._is_now(peer, message, certificate.epoch):
+            if entry is not None:
+                self.watch.late(entry, certificate.votes)
             return
         try:
             if self.witness is not None:

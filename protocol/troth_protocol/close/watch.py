@@ -18,7 +18,9 @@ from troth_protocol.close.outputs import Accused
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL, verify_seal_vote
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import SignedPayload, ballot_fork, entry_fork, seal_fork, vote_forks
+from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import Entry, SignedHeader
+from troth_protocol.log.keep import place_key, unpack_stored
 from troth_protocol.log.rows import Account
 from troth_protocol.log.vote import Vote, verify_vote
 from troth_protocol.wire.codec import decode
@@ -75,7 +77,7 @@ class Watch:
         if known.entry.id == entry.id:
             self._remember(known, votes)
         else:
-            self._contradict(known, entry, votes)
+            self._contradict(known, entry, votes, chain.committee)
 
     def _is_stored(self, entry: Entry, votes: Sequence[Vote]) -> bool:
         """The usual case: a certificate that is stored here, with no vote that the stored one lacks."""
@@ -106,11 +108,25 @@ class Watch:
                 continue  # what it came with is judged elsewhere
             seen.votes.setdefault(vote.member, vote)
 
-    def _contradict(self, known: _Seen, entry: Entry, votes: Sequence[Vote]) -> None:
+    def late(self, entry: Entry, votes: Sequence[Vote]) -> None:
+        """Somebody shows an entry of a sealed epoch: is it another one than what is stored of that epoch?"""
+        header, chain = entry.header, self.chain
+        if header.epoch >= chain.epoch:
+            return
+        row = chain.archive.find("entries", place_key(header.epoch, header.author, header.seq))
+        committee = chain.committee_of(header.epoch)
+        if row is None or committee is None:
+            return
+        stored, certificate = unpack_stored(row, chain.network)
+        if stored.id != entry.id:
+            seen = _Seen(stored, {vote.member: vote for vote in certificate.votes})
+            self._contradict(seen, entry, votes, committee)
+
+    def _contradict(self, known: _Seen, entry: Entry, votes: Sequence[Vote], committee: Committee) -> None:
         if known.entry.header.incarnation == entry.header.incarnation:
             self.fork(known.entry.signed, entry.signed)
         seen = (known.entry.signed, list(known.votes.values()))
-        for data in vote_forks(self.chain.network, self.chain.committee, seen, (entry.signed, votes)):
+        for data in vote_forks(self.chain.network, committee, seen, (entry.signed, votes)):
             self._accuse(data)
 
     # Ballots

@@ -16,10 +16,10 @@ from troth_protocol.evidence import Proof, verify_evidence
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Bond, Transfer
 from troth_protocol.log.rows import NO_HEAD
-from troth_protocol.log.vote import sign_votes
+from troth_protocol.log.vote import CERTIFICATE, Certificate, sign_votes
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import KeyPair, digest, preimage
-from troth_protocol.wire.messages import Ballot, SealMsg, SealVote
+from troth_protocol.wire.messages import Ballot, Certified, SealMsg, SealVote, Submit
 
 ALMA, BRUNO, CARLA, DAVE, EMIL, FINN = range(6)
 
@@ -150,6 +150,53 @@ def test_the_oldest_places_are_forgotten(memory, monkeypatch):
     memory.watch.entry(memory.second, ())
     assert memory.guilty() == []
     assert len(memory.watch._entries) == 2
+
+
+@pytest.mark.parametrize("observer", [ALMA, EMIL])
+def test_what_contradicts_an_entry_of_a_sealed_epoch_convicts_as_well(stage, observer):
+    stage.put(FINN, Transfer(stage.key(ALMA), 1, b""))
+    chain = stage.core(ALMA).chain
+    sealed = stage.core(ALMA).chain.book.stored[chain.book.head(stage.key(FINN))[1]]
+    other = make_entry(
+        stage.seats[FINN].keys,
+        stage.network,
+        incarnation=0,
+        epoch=1,
+        seq=1,
+        prev=NO_HEAD,
+        deps=[],
+        ops=[Bond(1, "agent")],
+    )
+    signer = next(a for a in range(4) if stage.place(a) in {v.member for v in sealed.certificate.votes})
+    (vote,) = sign_votes(stage.seats[signer].keys, stage.network, 1, chain.committee, [other.id])
+    stage.close()
+    stage.close()
+    shown = CERTIFICATE.encode(Certificate(other.id, 1, (vote,)))
+    own = CERTIFICATE.encode(sealed.certificate)
+    stage.say(FINN, observer, Certified(own, sealed.entry.data))
+    assert accusations(stage, observer) == []
+    stage.say(FINN, observer, Certified(shown, other.data))
+    stage.say(FINN, observer, Certified(shown))
+    kinds = [(proof.kind, stage.number(proof.offender)) for proof in accusations(stage, observer)]
+    assert kinds == [("entry_fork", FINN), ("vote_fork", signer)]
+
+
+def test_entries_of_which_nothing_is_stored_convict_nobody(stage):
+    stage.close()
+    for epoch in (1, 2, 3):
+        entry = make_entry(
+            stage.seats[FINN].keys,
+            stage.network,
+            incarnation=0,
+            epoch=epoch,
+            seq=7,
+            prev=NO_HEAD,
+            deps=[],
+            ops=[Bond(1, "agent")],
+        )
+        stage.say(FINN, EMIL, Submit(entry.data))
+        stage.core(EMIL).watch.late(entry, ())
+    assert accusations(stage, EMIL) == []
 
 
 # Ballots, before whoever is no witness
