@@ -402,6 +402,7 @@ class Core:
     def _witness(self) -> None:
         """Vote and close in the open epoch, going on from what is on disk."""
         self.witness = Witness(self.keys, self.chain.book, self.out, self.watch.fork)
+        self.witness.forks.update(self.docket.forked())
         for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
             self.witness.restore_vote(*unpack_vote(data, self.chain.network))
         parts = (self.keys, self.chain, self.witness, self.server, self.out)
@@ -553,7 +554,8 @@ class Core:
         self.follower.seal(peer, message)
 
     def _on_evidence(self, peer: bytes, message: EvidenceMsg) -> None:
-        self.docket.accuse(message.evidence, peer)
+        if self.docket.accuse(message.evidence, peer) and self.witness is not None:
+            self.witness.forks.update(self.docket.forked())
 
     def accuse(self, evidence: bytes) -> None:
         """Keep and show evidence that this node made; whoever has no report to put it in accuses in its own log.

@@ -18,7 +18,8 @@ from troth_protocol.close.findings import EVIDENCE_MAX
 from troth_protocol.close.punish import is_due, offence_key
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import Proof, verify_evidence
+from troth_protocol.evidence import EVIDENCE, EntryFork, Proof, verify_evidence
+from troth_protocol.log.entry import SignedHeader
 from troth_protocol.log.keep import epoch_key
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.messages import EvidenceMsg
@@ -40,9 +41,12 @@ class Accusation:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
+    """`stake` is what the offender has to lose; `fork` the two headers of an entry fork."""
+
     proof: Proof
     evidence: bytes
     stake: int
+    fork: tuple[SignedHeader, SignedHeader] | None
 
     def row(self) -> bytes:
         """Its key on disk: epochs sort."""
@@ -74,8 +78,10 @@ class Docket:
 
     def _case(self, data: bytes) -> _Case:
         proof = verify_evidence(data, self.chain.network)
+        found = EVIDENCE.decode(data)
+        fork = (found.first, found.second) if isinstance(found, EntryFork) else None
         account = self.chain.state.account(proof.offender)
-        return _Case(proof, data, account.worth() - account.balance)
+        return _Case(proof, data, account.worth() - account.balance, fork)
 
     def _hold(self, case: _Case) -> None:
         self._cases[offence_key(case.proof.kind, case.proof.offender)] = case
@@ -91,6 +97,11 @@ class Docket:
         chain = self.chain
         cases = [self._cases[key] for key in sorted(self._cases)]
         return [c.evidence for c in cases if is_due(chain.state, chain.genesis.rules, chain.epoch, c.proof)]
+
+    def forked(self) -> dict[bytes, tuple[SignedHeader, SignedHeader]]:
+        """The logs that forked in the open epoch, by author: a witness votes for no new entry of theirs."""
+        cases = [case for case in self._cases.values() if case.proof.epoch == self.chain.epoch]
+        return {case.proof.offender: case.fork for case in cases if case.fork is not None}
 
     def accuse(self, data: bytes, peer: bytes | None = None) -> bool:
         """Take evidence in, from a peer or of one's own: True if it is kept, for it is new here and to be punished.

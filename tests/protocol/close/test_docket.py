@@ -15,7 +15,7 @@ from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Bond, Transfer
 from troth_protocol.log.rows import NO_HEAD
 from troth_protocol.wire.crypto import KeyPair
-from troth_protocol.wire.messages import EvidenceMsg
+from troth_protocol.wire.messages import EvidenceMsg, Refuse
 
 ALMA, BRUNO, CARLA, DAVE, EMIL, FINN = range(6)
 
@@ -166,6 +166,27 @@ def test_evidence_has_an_age():
         stage.lose(is_evidence)
         stage.close(but=is_evidence)
     assert held(stage, EMIL) == []
+
+
+def test_no_witness_votes_for_a_log_that_forked_whoever_saw_it_and_whoever_crashed(stage):
+    stage.core(EMIL).docket.accuse(fork(stage))
+    stage.flush(EMIL)
+    stage.settle()
+    stage.crash(ALMA)
+    stage.start(ALMA)
+    stage.settle()
+    stage.put(FINN, Transfer(stage.key(ALMA), 1, b""))
+    refused = [mail for mail in stage.sent if mail.target == FINN and isinstance(mail.message, Refuse)]
+    assert {(mail.source, mail.message.code) for mail in refused} == {(agent, "frozen") for agent in range(4)}
+    stage.close()
+    stage.put(FINN, Transfer(stage.key(ALMA), 1, b""))
+    assert stage.core(ALMA).chain.book.head(stage.key(FINN))[0] > 0, "it resumed"
+
+
+def test_a_fork_of_another_epoch_stops_nobody_now(stage):
+    stage.close()
+    stage.core(EMIL).docket.accuse(fork(stage))
+    assert stage.core(EMIL).docket.forked() == {}
 
 
 # What is not taken in
