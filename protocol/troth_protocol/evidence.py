@@ -26,7 +26,7 @@ from troth_protocol.close.seal import SEAL, verify_seal_vote
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Rules
 from troth_protocol.log.committee import Committee
-from troth_protocol.log.entry import SIGNED_HEADER, Header, SignedHeader, header_id, load_header
+from troth_protocol.log.entry import SIGNED_HEADER, Entry, Header, SignedHeader, header_id, load_header
 from troth_protocol.log.ops import EVIDENCE_MAX_BYTES
 from troth_protocol.log.vote import VOTE, Vote, is_vote_of
 from troth_protocol.wire.schema import HASH, KEY, SIGNATURE, Record, Variant, blob, nested
@@ -302,32 +302,21 @@ def seal_fork(witness: bytes, first: SignedPayload, second: SignedPayload) -> by
 
 
 def vote_forks(
-    network: bytes,
-    committee: Committee,
-    known: tuple[SignedHeader, Sequence[Vote]],
-    shown: tuple[SignedHeader, Sequence[Vote]],
+    committee: Committee, known: tuple[Entry, Sequence[Vote]], shown: tuple[Entry, Sequence[Vote]]
 ) -> list[bytes]:
     """Evidence against every member that voted for both of two entries at one place.
 
-    The votes of `known` were verified. Those of `shown` need not hold: whoever shows them may have made them up. All
-    evidence returned convicts.
+    The entries and the votes of `known` were verified. Those of `shown` need not hold: whoever shows them may have
+    made them up. All evidence returned convicts.
     """
-    votes = {vote.member: vote for vote in known[1]}
+    entry, network, votes = shown[0], shown[0].header.network, {vote.member: vote for vote in known[1]}
     found: dict[int, bytes] = {}
     for vote in shown[1]:
-        if vote.member in votes and vote.member not in found:
-            halves = [SeenVote(known[0], votes[vote.member]), SeenVote(shown[0], vote)]
+        if vote.member not in votes or vote.member in found:
+            continue
+        witness = committee.members[vote.member].key
+        if is_vote_of(witness, vote, entry.id, network, entry.header.epoch, committee.digest):
+            halves = [SeenVote(known[0].signed, votes[vote.member]), SeenVote(entry.signed, vote)]
             halves.sort(key=lambda half: half.header.header)
-            witness = committee.members[vote.member].key
-            data = EVIDENCE.encode(VoteFork(witness, committee.digest, *halves))
-            if _convicts(data, network):
-                found[vote.member] = data
+            found[vote.member] = EVIDENCE.encode(VoteFork(witness, committee.digest, *halves))
     return list(found.values())
-
-
-def _convicts(data: bytes, network: bytes) -> bool:
-    try:
-        verify_evidence(data, network)
-    except Invalid:
-        return False
-    return True

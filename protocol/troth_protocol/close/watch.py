@@ -125,8 +125,8 @@ class Watch:
     def _contradict(self, known: _Seen, entry: Entry, votes: Sequence[Vote], committee: Committee) -> None:
         if known.entry.header.incarnation == entry.header.incarnation:
             self.fork(known.entry.signed, entry.signed)
-        seen = (known.entry.signed, list(known.votes.values()))
-        for data in vote_forks(self.chain.network, committee, seen, (entry.signed, votes)):
+        seen = (known.entry, list(known.votes.values()))
+        for data in vote_forks(committee, seen, (entry, votes)):
             self._accuse(data)
 
     # Ballots

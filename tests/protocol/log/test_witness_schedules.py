@@ -176,8 +176,7 @@ def accused(book, entry, votes):
     known = book.stored.get(book.places.get((entry.header.author, entry.header.seq)))
     if known is None or known.entry.id == entry.id:
         return []
-    pairs = (known.entry.signed, known.certificate.votes), (entry.signed, list(votes.values()))
-    return vote_forks(book.network, book.committee, *pairs)
+    return vote_forks(book.committee, (known.entry, known.certificate.votes), (entry, list(votes.values())))
 
 
 @pytest.mark.parametrize("byzantine", [(), (2,)])
