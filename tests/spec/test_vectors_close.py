@@ -194,7 +194,7 @@ def test_the_chain_leads_from_its_genesis_to_every_state_root():
 
 
 def test_the_chain_tells_what_it_should():
-    """A change of the witness set, a settlement with payments, an offence of an author and one of a witness, a claim."""
+    """A change of the witness set, a settlement with payments, an offence of an author and of a witness, a claim."""
     executed = [case for case in CLOSES["valid"] if case["check"] == "execute"]
     assert len({case["witness_set"] for case in executed}) == 3
     kinds = [row[0] for case in executed for row in value(case["settlements"])]
