@@ -22,6 +22,7 @@ from troth_protocol.close.leaders import leader
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.core import Core, EpochOpened
+from troth_protocol.evidence import verify_evidence
 from troth_protocol.genesis import Phases
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.entry import Header, load_entry
@@ -303,8 +304,8 @@ class Trial:
             node.fuse = None
             self._restart(node)
         for core in self.cores():
-            if core.witness is not None:
-                self.accused.update(core.witness.forks)
+            for evidence in core.docket.due():
+                self.accused.add(verify_evidence(evidence, self.network).offender)
 
     def _say(self, node: SimNode, peer: bytes, message: Message) -> None:
         if node.keys.public not in self.hostile:
@@ -411,7 +412,7 @@ class Trial:
             for _, offence in core.chain.state.items("offences", Offence):
                 assert offence.offender not in self.honest, f"{offence.kind}: an honest node was convicted"
             for key, account in _accounts(core):
-                assert (account.offences > 0) >= (key in self.accused), "a fork was seen and not punished"
+                assert (account.offences > 0) >= (key in self.accused), "an offence was seen and not punished"
 
 
 @lru_cache(maxsize=4096)
