@@ -377,6 +377,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "trades": catalogue("trades", "body"),
     "messages": catalogue("messages", "message"),
     "ballots": catalogue("ballots", "ballot"),
+    "evidence": catalogue("evidence", "kind"),
     "errors": errors,
     "constants": constants,
 }

@@ -22,6 +22,7 @@ from troth_node.storage.errors import StorageError
 from troth_node.storage.home import Home
 from troth_node.transport.host import ListenError
 from troth_node.transport.network import Network
+from troth_protocol.close.docket import Accusation
 from troth_protocol.core import EpochOpened, PeerFault, PeerHello, Restoring
 from troth_protocol.errors import TrothError
 
@@ -107,11 +108,20 @@ class _Teller:
                     epoch=event.epoch - 1,
                     entries=closed.entries if closed else None,
                     settled=len(closed.settlements) if closed else None,
+                    punished=len(closed.offences) if closed else None,
                 )
             case PeerHello():
                 log.info("peer", name=event.hello.name, key=event.peer.hex()[:16], epoch=event.hello.epoch)
             case PeerFault():
                 log.warning("peer fault", peer=event.peer.hex()[:16], code=event.code, detail=event.detail)
+            case Accusation():
+                log.warning(
+                    "evidence of an offence",
+                    kind=event.proof.kind,
+                    offender=event.proof.offender.hex()[:16],
+                    epoch=event.proof.epoch,
+                    told_by="this node" if event.peer is None else event.peer.hex()[:16],
+                )
             case Restoring():
                 log.warning("restored: signing nothing for now", until_epoch=event.until)
             case _:

@@ -40,6 +40,7 @@ def said(*arguments: str) -> str:
         (["swarm", "--keep", "tests"], "not an empty directory"),
         (["verify", "nowhere"], "no such directory"),
         (["balance", "nowhere"], "no such directory"),
+        (["evidence", "list", "nowhere"], "no such directory"),
         (["init", "somewhere", "--genesis", "nowhere"], "No such file"),
         (["init", "somewhere", "--genesis", "README.md"], ""),
         (["node", "nowhere", "--peer", "x"], "KEY@ADDRESS"),
@@ -95,7 +96,7 @@ def test_a_port_in_use_is_one_line(kept: Kept, tmp_path: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("init", "node", "swarm", "log", "balance", "verify", "score"):
+    for name in ("init", "node", "swarm", "log", "balance", "verify", "evidence", "score"):
         done = troth(name, "--help")
         assert done.returncode == 0
         assert "Example" in done.stdout

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "log": "troth_node.cli.log",
     "balance": "troth_node.cli.balance",
     "verify": "troth_node.cli.verify",
+    "evidence": "troth_node.cli.evidence",
     "score": "troth_node.cli.score",
     "document": "troth_node.cli.document",
 }

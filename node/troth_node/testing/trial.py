@@ -15,12 +15,14 @@ from troth_node.testing.actor import Actor
 from troth_node.testing.samples import COIN, PACING, RULES, TOKEN, sample_genesis, seed
 from troth_node.testing.twists import FILTERS, TWISTS, Forker
 from troth_node.testing.world import Disk, Faults, SimNode, World
+from troth_protocol.close.ballots import CANDIDATE, CandidateMsg, VoteMsg, read_slot
 from troth_protocol.close.ballots import MESSAGES as BALLOTS
-from troth_protocol.close.ballots import VoteMsg
 from troth_protocol.close.findings import load_findings
+from troth_protocol.close.leaders import leader
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.core import Core, EpochOpened
+from troth_protocol.evidence import verify_evidence
 from troth_protocol.genesis import Phases
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.entry import Header, load_entry
@@ -151,6 +153,11 @@ class Recorder:
             assert isinstance(slot, dict)
             kind = "end" if found.vote in ("finalize", "skip") else found.vote
             self.once((me, kind, message.epoch, slot["slot"]), (found.vote, found.payload))
+        elif isinstance(found, CandidateMsg):
+            slot_number = read_slot(CANDIDATE, found.payload)[2]
+            members, offset = core.chain.committee.members, core.chain.leader_offset()
+            if members[leader(members, offset, slot_number)].key == me:
+                self.once((me, "candidate", message.epoch, slot_number), found.payload)
 
     def credited(self, core: Core, entry: bytes) -> None:
         """A payee believes that an entry is final, whoever's it is."""
@@ -297,8 +304,8 @@ class Trial:
             node.fuse = None
             self._restart(node)
         for core in self.cores():
-            if core.witness is not None:
-                self.accused.update(core.witness.forks)
+            for evidence in core.docket.due():
+                self.accused.add(verify_evidence(evidence, self.network).offender)
 
     def _say(self, node: SimNode, peer: bytes, message: Message) -> None:
         if node.keys.public not in self.hostile:
@@ -405,7 +412,7 @@ class Trial:
             for _, offence in core.chain.state.items("offences", Offence):
                 assert offence.offender not in self.honest, f"{offence.kind}: an honest node was convicted"
             for key, account in _accounts(core):
-                assert (account.offences > 0) >= (key in self.accused), "a fork was seen and not punished"
+                assert (account.offences > 0) >= (key in self.accused), "an offence was seen and not punished"
 
 
 @lru_cache(maxsize=4096)

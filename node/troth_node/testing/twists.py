@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial as bind
 
+from troth_node.testing.contradictions import CONTRADICTIONS, make_contradicts
 from troth_node.testing.world import Filter, SimNode, Twist, World
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.report import sign_report
@@ -307,6 +308,7 @@ TWISTS: Mapping[str, Callable[[], Twist]] = {
     "boasts": lambda: boasts,
     "seals_otherwise": lambda: seals_otherwise,
     **{f"lies_{style}": bind(make_lies, style) for style in LIES},
+    **{f"commits_{kind}": bind(make_contradicts, kind) for kind in CONTRADICTIONS},
 }
 #: …and what they do with what they receive.
 FILTERS: Mapping[str, Filter] = {"votes_for_all": votes_for_all}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import ENTRY_FORK, VOTE_FORK, Proof, verify_evidence
+from troth_protocol.evidence import BY_NAME, Proof, verify_evidence
 from troth_protocol.genesis import Rules
 from troth_protocol.log.rows import Account, Offence
 from troth_protocol.log.state import TOTALS_KEY, State
@@ -28,9 +28,7 @@ def punish(
             proof = verify_evidence(evidence, network)
         except Invalid:
             continue
-        # Anybody can make up a key and let it offend: whoever has no account has nothing to lose.
-        is_known = state.find("accounts", proof.offender, Account) is not None
-        if is_known and is_due(state, rules, epoch, proof):
+        if is_due(state, rules, epoch, proof):
             done.append(_convict(state, rules, epoch, proof, reporter))
     return done
 
@@ -42,6 +40,9 @@ def offence_key(kind: str, offender: bytes) -> bytes:
 
 def is_due(state: State, rules: Rules, epoch: int, proof: Proof) -> bool:
     """Is this a new offence for the close of an epoch, within the evidence window?"""
+    # Anybody can make up a key and let it offend: whoever has no account has nothing to lose.
+    if state.find("accounts", proof.offender, Account) is None:
+        return False
     known = state.find("offences", offence_key(proof.kind, proof.offender), Offence)
     # Everything up to the close that first punishes it is one offence.
     is_new = known is None or proof.epoch > known.closed
@@ -51,16 +52,16 @@ def is_due(state: State, rules: Rules, epoch: int, proof: Proof) -> bool:
 def _convict(
     state: State, rules: Rules, epoch: int, proof: Proof, reporter: bytes | None
 ) -> tuple[bytes, Offence]:
-    share = {ENTRY_FORK: rules.slash_author_ppm, VOTE_FORK: rules.slash_witness_ppm}[proof.kind]
+    row = BY_NAME[proof.kind]
     account = state.account(proof.offender)
-    slashed_account = _slash(account, share)
-    taken = account.worth() - slashed_account.worth()
+    slashed = _slash(account, row.share_ppm(rules))
+    taken = account.worth() - slashed.worth()
     state.put(
         "accounts",
         proof.offender,
         replace(
-            slashed_account,
-            frozen=account.frozen or proof.kind == ENTRY_FORK,
+            slashed,
+            frozen=account.frozen or row.is_freezing,
             offences=account.offences + 1,
         ),
     )

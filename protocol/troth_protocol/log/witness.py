@@ -6,6 +6,9 @@ acks leave at `flush`, the lock with the vote in front of them, so one synced wr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook, Missing
@@ -15,17 +18,21 @@ from troth_protocol.log.vote import BATCH_MAX, VOTE, Certificate, Vote, sign_vot
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import ITEMS_MAX, Refuse, StoredAck, VoteFor
 
+#: Who is told of two headers at one place of a log.
+OnFork: TypeAlias = Callable[[SignedHeader, SignedHeader], None]
+
 
 class Witness:
     """One witness during one epoch."""
 
-    def __init__(self, keys: KeyPair, book: LogBook, out: Effects) -> None:
+    def __init__(self, keys: KeyPair, book: LogBook, out: Effects, on_fork: OnFork | None = None) -> None:
         self.keys = keys
         self.book = book
         self.out = out
         self.locks: dict[tuple[bytes, int], Entry] = {}
         self.votes: dict[bytes, Vote] = {}
         self.forks: dict[bytes, tuple[SignedHeader, SignedHeader]] = {}
+        self._on_fork = on_fork
         self.is_stopped = False
         self.is_reported = False
         self._pending: list[Entry] = []
@@ -81,8 +88,12 @@ class Witness:
         )
 
     def _note_fork(self, entry: Entry, locked: Entry) -> None:
-        if locked.header.incarnation == entry.header.incarnation:  # else it is refused, but proves nothing
-            self.forks.setdefault(entry.header.author, (locked.signed, entry.signed))
+        author, pair = entry.header.author, (locked.signed, entry.signed)
+        if locked.header.incarnation != entry.header.incarnation:
+            return  # it is refused, but proves nothing
+        if author not in self.forks and self._on_fork is not None:
+            self._on_fork(*pair)
+        self.forks.setdefault(author, pair)
 
     def _vote(self, peer: bytes, entry: Entry) -> None:
         try:

@@ -239,6 +239,13 @@ class DocumentMsg:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceMsg:
+    """Evidence of an offence that no close has punished yet."""
+
+    evidence: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """One signed message of a negotiation or delivery; its kind is inside the signed bytes."""
 
@@ -272,6 +279,7 @@ Message: TypeAlias = (
     | Gone
     | WantDocument
     | DocumentMsg
+    | EvidenceMsg
     | Trade
 )
 
@@ -332,6 +340,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
     Gone: ("gone", {"what": text(32), "epoch": EPOCH}),
     WantDocument: ("want_document", {"document": ID}),
     DocumentMsg: ("document", {"id": ID, "text": optional(blob(TEXT_MAX_BYTES))}),
+    EvidenceMsg: ("evidence", {"evidence": _OBJECT}),
     Trade: ("trade", {"body": blob(200_000), "signature": SIGNATURE}),
 }
 

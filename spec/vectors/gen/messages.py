@@ -47,6 +47,7 @@ FULL: Final[Mapping[str, Mapping[str, Json]]] = {
     "gone": {"what": "seals", "epoch": 7},
     "want_document": {"document": A},
     "document": {"id": A, "text": b"text"},
+    "evidence": {"evidence": b"evidence"},
     "trade": {"body": b"body", "signature": SIGNATURE},
 }
 FULL_BALLOTS: Final[Mapping[str, Mapping[str, Json]]] = {

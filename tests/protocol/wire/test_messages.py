@@ -19,6 +19,7 @@ from troth_protocol.wire.messages import (
     Chunk,
     DocumentMsg,
     Entries,
+    EvidenceMsg,
     Gone,
     Head,
     Hello,
@@ -73,6 +74,7 @@ EXAMPLES = [
     Gone("seal", 7),
     WantDocument(A),
     DocumentMsg(A, b"text"),
+    EvidenceMsg(b"evidence"),
     Trade(b"body", SIGNATURE),
 ]
 by_name = pytest.mark.parametrize("message", EXAMPLES, ids=MESSAGES.name_of)
