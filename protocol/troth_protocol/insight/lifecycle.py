@@ -324,9 +324,7 @@ def _settle(
     return _settlement(key, question, outcome, attesters, forecasts, payments)
 
 
-def _score(
-    topic: Topic, rules: Rules, question: Question, wagers: Sequence[Wager], outcome: int
-) -> Scores:
+def _score(topic: Topic, rules: Rules, question: Question, wagers: Sequence[Wager], outcome: int) -> Scores:
     if topic.rule is not None:
         return score_shares(topic.rule, question.pot, rules.house, rules.epsilon_ppm, wagers, outcome)
     return score_question(
