@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from troth_node.cli.failure import Failure, one_line
 
-if TYPE_CHECKING:
-    from troth_node.replay.network import Settings
-
 HALF_PPM = 500_000
 
 
-class _Tokens(click.ParamType):
+class _Tokens(click.ParamType[int]):
     """An amount in tokens, exact to the atomic unit; converts to atomic units."""
 
     name = "tokens"

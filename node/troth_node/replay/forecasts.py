@@ -1,8 +1,8 @@
 """Tables of real forecasts: read line by line, refused with one line that names file, line and column.
 
-A table is CSV in UTF-8: a header with the columns `round, question, forecaster, outcome, p0, p1, ...` in any order, then one
-record a line. Probabilities that add up to 1 within SUM_TOLERANCE are scaled to add up to it exactly, then clamped to
-epsilon. A question is what has that name in that round.
+A table is CSV in UTF-8: a header with the columns `round, question, forecaster, outcome, p0, p1, ...` in any order,
+then one record a line. Probabilities that add up to 1 within SUM_TOLERANCE are scaled to add up to it exactly, then
+clamped to epsilon. A question is what has that name in that round.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
@@ -106,6 +107,12 @@ def read_table(path: Path, epsilon_ppm: int, min_forecasters: int = 1) -> Table:
             return _Reader(path, epsilon_ppm).read(file).finish(min_forecasters)
     except OSError as error:
         raise TableError(f"cannot read {path}: {error.strerror}") from None
+
+
+@lru_cache(maxsize=1)
+def shared_table(path: Path, epsilon_ppm: int, min_forecasters: int) -> Table:
+    """`read_table`, once for a process and those that it forks; nobody changes what it returns."""
+    return read_table(path, epsilon_ppm, min_forecasters)
 
 
 class _Reader:

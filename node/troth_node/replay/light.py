@@ -1,9 +1,9 @@
 """A forecaster's node that only writes its own log: it follows the seals and believes its own account's branch.
 
 Theory of operation. The protocol's own Author signs entries on a log book, and Checkpoint verifies every seal. What
-the book stands on is known without the rest of the network: the questions follow from the genesis document, the own account is
-proved under the seal by a witness's branch, and the own commits are those whose entry the account's head covers.
-Nothing that other authors wrote is fetched or executed; the witnesses do that, and the audit does it again.
+the book stands on is known without the rest of the network: the questions follow from the genesis document, the own
+account is proved under the seal by a witness's branch, and the own commits were final before the seal. Nothing that
+other authors wrote is fetched or executed; the witnesses do that, and the audit does it again.
 """
 
 from __future__ import annotations

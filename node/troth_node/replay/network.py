@@ -1,8 +1,8 @@
 """The network of a replay: a genesis document in which nothing but the rule and the forecasts moves a stake.
 
-Ops are free, attesters get no fee, and their bonds and the reserve are so large that no cap binds: the value cap ties wagers
-to what attesters of a real network can lose, while a replay's outcomes are read from its table. Each round of the table
-is one batch of a standing topic; the next one opens when everything of it is settled, so the stakes carry over.
+Ops are free, attesters get no fee, and their bonds and the reserve are so large that no cap binds: the value cap ties
+wagers to what attesters of a real network can lose, while a replay's outcomes are read from its table. Each round of
+the table is one batch of a standing topic; the next one opens when all of it is settled, so the stakes carry over.
 """
 
 from __future__ import annotations

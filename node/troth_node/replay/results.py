@@ -1,4 +1,4 @@
-"""What came of a replay, forecaster by forecaster: every amount is read from settlements that the audit executed again."""
+"""What came of a replay, by forecaster: every amount is read from settlements that the audit executed again."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _differences(replay: Replay, history: History) -> list[str]:
     """Settled questions beside the table."""
     numbers = {keys.public: number for number, keys in enumerate(replay.forecasters)}
     settled = {item.index: item for item in _settled(history)}
-    found = []
+    wrong = []
     first = 0
     for round_ in replay.table.rounds:
         for place, asked in enumerate(round_.questions):
@@ -171,6 +171,8 @@ def _differences(replay: Replay, history: History) -> list[str]:
             said = {numbers[row.author]: row.ppm for row in rows if row.ppm is not None}
             wanted = {number: tuple(ppm) for number, ppm in asked.answers.items()}
             if item is None or item.outcome != asked.outcome or said != wanted:
-                found.append(f"round {round_.name}, question {asked.name}: not settled as the table has it")
+                wrong.append(f"round {round_.name}, question {asked.name}")
         first += len(round_.questions)
-    return found
+    if not wrong:
+        return []
+    return [f"{len(wrong)} questions are not settled as the table has them, the first: {wrong[0]}"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import click
@@ -14,7 +17,7 @@ import click
 from troth_node.audit import History, StoreAudit, audit_store
 from troth_node.audit import replay as execute_again
 from troth_node.cli.failure import write_json
-from troth_node.replay.forecasts import Table, read_table
+from troth_node.replay.forecasts import Table, shared_table
 from troth_node.replay.network import Replay, Settings, make_replay
 from troth_node.replay.results import Outcome, collect, find_problems
 from troth_node.replay.tables import print_outcome
@@ -24,8 +27,6 @@ from troth_protocol.errors import TrothError
 
 SHOW_EVERY_S: Final = 1.0
 SHOW_PLAIN_EVERY_S: Final = 10.0
-
-Say = Callable[[str], None]
 
 
 class Progress:
@@ -70,7 +71,7 @@ def run_replay(
     """
     progress = Progress(is_quiet=quiet)
     progress.say(f"Reading {path} …")
-    table = read_table(path, settings.epsilon_ppm, settings.min_forecasters)
+    table = shared_table(path.resolve(), settings.epsilon_ppm, settings.min_forecasters)
     read_s = time.monotonic() - progress.began
     directory = make_directory(keep)
     try:
@@ -94,14 +95,32 @@ def _simulated(_: Path, table: Table, settings: Settings, directory: Path, progr
     progress.say(_beginning(replay, "in the simulated network"))
     began = time.monotonic()
     simulation = Simulation(replay, lambda epoch: progress.show(_line(replay, epoch, began)))
-    simulation.run()
+    with _stopping(simulation.interrupt):
+        simulation.run()
     ended = time.monotonic()
     progress.say(f"Ran for {ended - began:.1f} s; auditing every witness's store …")
     homes = simulation.save(directory)
     audits, history, problems = _audit(replay, homes)
+    if simulation.is_interrupted:
+        problems.insert(0, "interrupted before the last round was settled")
     balances = {keys.public: history.state.account(keys.public).balance for keys in replay.forecasters}
     problems += simulation.check(balances)
     return _outcome(replay, "sim", audits, history, problems, began, ended)
+
+
+@contextmanager
+def _stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C asks for a stop, so that what is settled is still reported; the second one ends at once."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop()
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _by_processes(
@@ -112,7 +131,7 @@ def _by_processes(
     replay = make_process_replay(table, settings)
     progress.say(_beginning(replay, "by real processes"))
     began = time.monotonic()
-    problems = run_processes(path, replay, directory, progress)
+    problems = run_processes(path, replay, directory, is_quiet=progress.is_quiet)
     ended = time.monotonic()
     progress.say(f"Ran for {ended - began:.1f} s; auditing every store …")
     audits, history, found = _audit(replay, sorted(home for home in directory.iterdir() if home.is_dir()))

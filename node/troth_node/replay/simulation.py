@@ -1,7 +1,7 @@
-"""A replay in memory: witnesses are whole cores, forecasters write their own logs, time is virtual, the seed decides all.
+"""A replay in memory: witnesses are whole cores, forecasters write their own logs, time is virtual, a seed decides all.
 
-The forecasts pass through commits, votes, certificates, reveals, attestations and closes as they would between processes; what
-the witnesses' disks hold afterwards is written to homes like any node's, and audited there.
+The forecasts pass through commits, votes, certificates, reveals, attestations and closes as they would between
+processes; what the witnesses' disks hold afterwards is written to homes like any node's, and audited there.
 """
 
 from __future__ import annotations
@@ -113,10 +113,15 @@ class Simulation:
         self.replay = replay
         self.net = _Net(replay)
         self.watch = watch
+        self.is_interrupted = False
         self._sealed = 0
 
+    def interrupt(self) -> None:
+        """Stop at the next epoch that everybody has sealed."""
+        self.is_interrupted = True
+
     def run(self) -> None:
-        """Until the last round is settled; TrothError if the network does not get there."""
+        """Until the last round is settled, or interrupted; TrothError if the network does not get there."""
         net, last = self.net, self.replay.last_epoch
         net.on_notice = self._notice
         net.open()
@@ -127,11 +132,12 @@ class Simulation:
             node.check()
 
     def _is_over(self, last: int) -> bool:
-        """Has every node seen the last epoch sealed?"""
-        return self._sealed >= last and (
-            all(self.net.core_of(key).epoch > last for key in self.net.nodes)
-            and all(node.checkpoint.epoch >= last for node in self.net.light.values())
-        )
+        """Has every node seen the last epoch sealed, or where a stop was asked for the same one?"""
+        if self._sealed < last and not self.is_interrupted:
+            return False
+        sealed = {self.net.core_of(key).epoch - 1 for key in self.net.nodes}
+        sealed |= {node.checkpoint.epoch for node in self.net.light.values()}
+        return len(sealed) == 1
 
     def _notice(self, node: SimNode, event: object) -> None:
         node.notices.clear()  # each holds a whole state
