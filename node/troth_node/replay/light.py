@@ -16,7 +16,7 @@ from troth_node.replay.network import Replay
 from troth_protocol.close.light import genesis_checkpoint
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.effects import Effects, Notice, Send
-from troth_protocol.errors import Invalid, TrothError
+from troth_protocol.errors import TrothError
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.author import Author, Refused
 from troth_protocol.log.book import LogBook
@@ -88,7 +88,7 @@ class LightNode:
                     self.author.supply(peer, message.missing)
                 case _:
                     pass
-        except Invalid as error:
+        except TrothError as error:
             self.problems.append(f"{peer.hex()[:8]} sent what is refused: {error}")
 
     def drain(self) -> list[Send]:
@@ -108,7 +108,7 @@ class LightNode:
         checkpoint = self.checkpoint.advance(signed, message.committee)
         table, key, row = checkpoint.verify(self._prove(peer, self.keys.public))
         if (table, key) != ("accounts", self.keys.public) or not isinstance(row, Account):
-            raise Invalid("bad_branch", "not the own account")
+            raise TrothError("a witness has proved another row than the own account")
         self.checkpoint, self.account = checkpoint, row
         self._open()
 

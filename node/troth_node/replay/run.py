@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
@@ -112,7 +111,7 @@ def _simulated(_: Path, table: Table, settings: Settings, directory: Path, progr
 def _stopping(stop: Callable[[], None]) -> Iterator[None]:
     """The first Ctrl-C asks for a stop, so that what is settled is still reported; the second one ends at once."""
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
+    def on_signal(*_: object) -> None:
         signal.signal(signal.SIGINT, before)
         stop()
 
