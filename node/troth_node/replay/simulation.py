@@ -82,9 +82,10 @@ class _Net(World):
         self.send(node)
 
     def send(self, node: LightNode) -> None:
-        """Carry out what a light node asks for."""
+        """Carry out what a light node asks for; TrothError if it was refused something."""
         for send in node.drain():
             super().carry(node.keys.public, send.peer, send.payload)
+        node.check()
 
     def open(self) -> None:
         """Everybody is up and linked."""
@@ -128,8 +129,6 @@ class Simulation:
         limit_ms = PATIENCE * last * self.replay.genesis.pacing.epoch_ms
         if not net.run(lambda: self._is_over(last), limit_ms):
             raise TrothError(f"the simulated network stands still in epoch {self._sealed + 1} of {last}")
-        for node in net.light.values():
-            node.check()
 
     def _is_over(self, last: int) -> bool:
         """Has every node seen the last epoch sealed, or where a stop was asked for the same one?"""
