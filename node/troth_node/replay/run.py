@@ -175,7 +175,7 @@ def _audit(replay: Replay, homes: list[Path]) -> tuple[list[StoreAudit], History
 
 def _beginning(replay: Replay, where: str) -> str:
     table = replay.table
-    left_out = f" ({table.left_out} questions that too few answered are left out)" if table.left_out else ""
+    left_out = f" ({table.left_out} more left out: too few answered)" if table.left_out else ""
     return (
         f"Replaying {table.answers():,} forecasts {where}: {len(table.forecasters)} forecasters, "
         f"{sum(table.batches()):,} questions in {len(table.rounds)} rounds{left_out} …"
