@@ -125,7 +125,7 @@ def command(
 
     \b
     Examples:
-      troth replay examples/data/digits_forecasts.csv
+      troth replay examples/data/flights_forecasts.csv
       troth replay forecasts.csv --rule posterior --json report.json
       troth replay forecasts.csv --prior uniform --keep run && troth verify run/witness-1
     """
