@@ -167,9 +167,7 @@ class _Reader:
         try:
             return next(csv.reader([text], strict=True), [])
         except csv.Error:
-            self.fail(
-                "a quote is not closed on its line or stands in the middle of a field; quote as CSV does"
-            )
+            self.fail("not a CSV record: a stray quote, one not closed on its line, or a carriage return")
 
     def _header(self, names: list[str]) -> None:
         names = [name.strip() for name in names]

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from troth_node.replay.forecasts import Table
+from troth_node.replay.forecasts import Table, TableError
 from troth_node.replay.network import Replay, Settings, make_replay
 from troth_node.swarm.run import drive
 from troth_node.swarm.scenario import NodePlan, Plan
@@ -16,11 +16,17 @@ from troth_protocol.wire.crypto import KeyPair
 #: Every phase has an epoch to spare, for processes may be late.
 PHASES: Final = Phases(commit=2, attest=2, reveal=2, attest_reveal=2)
 PACING: Final = Pacing(epoch_ms=800, grace_ms=200, slot_ms=500, slot_max_ms=8_000)
+FORECASTERS_MAX: Final = 100
 AGENTS: Final = Path(__file__).parent / "agents.py"
 
 
 def make_process_replay(table: Table, settings: Settings) -> Replay:
-    """The network of a replay by processes; TableError if the settings allow none."""
+    """The network of a replay by processes; TableError if the settings allow none, or for too many forecasters."""
+    if len(table.forecasters) > FORECASTERS_MAX:
+        raise TableError(
+            f"{len(table.forecasters)} forecasters would be as many processes, and --nodes takes {FORECASTERS_MAX}; "
+            "replay them in the simulated network"
+        )
     return make_replay(table, settings, PHASES, PACING)
 
 

@@ -119,6 +119,13 @@ def test_an_audit_that_fails_is_a_failure(table, monkeypatch):
     assert (found["ok"], found["certificates_verified"], found["seals_verified"]) == (False, False, True)
 
 
+def test_too_many_forecasters_for_processes(table):
+    rows = "".join(f"3,q,f{number},0,0.5,0.5\n" for number in range(100))
+    table.write_text(TABLE + rows)
+    done = troth_replay(table, "--nodes")
+    assert str(done.exception).startswith("103 forecasters would be as many processes")
+
+
 def test_processes_are_given_time_for_every_phase(table):
     replay_ = make_process_replay(read_table(table, 10_000), Settings())
     phases = replay_.topic.phases
