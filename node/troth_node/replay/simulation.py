@@ -14,7 +14,7 @@ from troth_node.replay.light import OPS_PER_ENTRY, LightNode
 from troth_node.replay.network import Replay
 from troth_node.storage.home import Home
 from troth_node.storage.store import Store
-from troth_node.testing.world import SimNode, World
+from troth_node.testing.world import Faults, SimNode, World
 from troth_protocol.core import TABLES, Core, EpochOpened
 from troth_protocol.effects import Persist
 from troth_protocol.errors import TrothError
@@ -33,6 +33,8 @@ ENTRY_MS: Final = 40
 #: The smallest entries hold so many ops, when questions have as many outcomes as there can be.
 OPS_LEAST: Final = 100
 RESEND_MS: Final = 500
+#: Every frame takes as long: links are ordered streams, as between processes.
+DELAY_MS: Final = 2
 #: A run may take so many times its nominal virtual length.
 PATIENCE: Final = 20
 WRITES_PER_TRANSACTION: Final = 256
@@ -52,7 +54,7 @@ class _Net(World):
 
     def __init__(self, replay: Replay) -> None:
         seeds = [keys.seed for keys in replay.witnesses]
-        super().__init__(replay.genesis, seeds, replay.settings.seed)
+        super().__init__(replay.genesis, seeds, replay.settings.seed, Faults(delay_ms=(DELAY_MS, DELAY_MS)))
         self.light = {
             keys.public: LightNode(replay, number, self.prove)
             for number, keys in enumerate(replay.forecasters)

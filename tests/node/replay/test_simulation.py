@@ -105,7 +105,7 @@ def test_the_same_seed_is_the_same_run_and_another_one_the_same_amounts(write_ta
 
 
 def test_a_round_of_several_entries(write_table, tmp_path):
-    path = write_table(seed=4, rounds=1, questions=300, people=2)
+    path = write_table(seed=4, rounds=1, questions=800, people=2, outcomes=2)
     report = play(path, tmp_path, Settings())
     wanted = recompute(path, Settings())
     for line in report["forecasters"]:
