@@ -211,10 +211,10 @@ class Player:
         free = self.core.chain.book.view(self.core.keys.public).balance - self.duties.reserved()
         least = self.core.genesis.rules.min_wager
         if forecast.parts is not None:
-            wager = max(self._stake() // max(forecast.parts, 1), least)
+            wager = self._stake() // max(forecast.parts, 1)
         else:
             wager = max(free * forecast.wager_ppm // PPM, least)
-        return wager if wager <= free else 0
+        return wager if least <= wager <= free else 0
 
     def _stake(self) -> int:
         """The sealed balance, with what is sealed of wagers on questions that still take commits."""

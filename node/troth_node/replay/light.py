@@ -163,9 +163,8 @@ class LightNode:
         answers = self.replay.table.rounds[number].answered_by(self.number)
         first = sum(self.replay.table.batches()[:number])
         wager = self.account.balance // len(answers) if answers else 0
-        if answers and not wager:
-            self.problems.append(f"round {number}: nothing left to wager")
-            return []
+        if not wager:
+            return []  # ruined, or away
         return [self._seal(first + place, tuple(ppm), wager, number) for place, ppm in answers]
 
     def _seal(self, index: int, ppm: tuple[int, ...], wager: int, number: int) -> Sealed:

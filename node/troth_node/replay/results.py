@@ -16,7 +16,10 @@ from troth_protocol.wire.schema import PPM
 
 @dataclass(slots=True)
 class ForecasterResult:
-    """One forecaster: amounts in atomic units, `log_score` the sum of ln p(outcome) in nats, of what it answered."""
+    """One forecaster: amounts in atomic units, `log_score` the sum of ln p(outcome) in nats, of what was settled.
+
+    `unfunded` are forecasts of the table that its stake, down to a few units, no longer paid a wager for.
+    """
 
     name: str
     questions: int = 0
@@ -27,6 +30,7 @@ class ForecasterResult:
     stake_end: int = 0
     log_score: float = 0.0
     prior_log_score: float = 0.0
+    unfunded: int = 0
 
     def as_json(self) -> dict[str, Json]:
         """For machines: amounts in tokens, and to the unit in `atoms`; scores are means over its questions."""
@@ -42,6 +46,7 @@ class ForecasterResult:
             "prior_log_score": self.prior_log_score / count,
             "wagered": self.wagered / ATOMS,
             "returned": self.returned / ATOMS,
+            "unfunded": self.unfunded,
             "atoms": {
                 "emission": str(self.emission),
                 "income": str(self.income),
@@ -125,6 +130,8 @@ def collect(replay: Replay, history: History) -> tuple[list[ForecasterResult], i
     settled = _settled(history)
     for item in settled:
         _add(lines, item)
+    for (_, forecaster), answers in _ruined(replay, history).items():
+        lines[replay.forecasters[forecaster].public].unfunded += answers
     return sorted(lines.values(), key=lambda line: (-line.emission, line.name)), len(settled)
 
 
@@ -162,17 +169,36 @@ def _differences(replay: Replay, history: History) -> list[str]:
     """Settled questions beside the table."""
     numbers = {keys.public: number for number, keys in enumerate(replay.forecasters)}
     settled = {item.index: item for item in _settled(history)}
+    ruined = _ruined(replay, history)
     wrong = []
     first = 0
-    for round_ in replay.table.rounds:
+    for round_number, round_ in enumerate(replay.table.rounds):
         for place, asked in enumerate(round_.questions):
             item = settled.get(first + place)
             rows = item.forecasts if item is not None else ()
             said = {numbers[row.author]: row.ppm for row in rows if row.ppm is not None}
-            wanted = {number: tuple(ppm) for number, ppm in asked.answers.items()}
+            wanted = {
+                number: tuple(ppm)
+                for number, ppm in asked.answers.items()
+                if (round_number, number) not in ruined
+            }
             if item is None or item.outcome != asked.outcome or said != wanted:
                 wrong.append(f"round {round_.name}, question {asked.name}")
         first += len(round_.questions)
     if not wrong:
         return []
     return [f"{len(wrong)} questions are not settled as the table has them, the first: {wrong[0]}"]
+
+
+def _ruined(replay: Replay, history: History) -> dict[tuple[int, int], int]:
+    """(round, forecaster) whose stake at the round's opening was below one unit a question: how many it answered."""
+    found = {}
+    for number, round_ in enumerate(replay.table.rounds):
+        before = replay.opens(number) - 2  # the close whose state the round opens on, counted from 0
+        if before < len(history.closes):
+            state = history.closes[before].state
+            for forecaster, keys in enumerate(replay.forecasters):
+                answers = len(round_.answered_by(forecaster))
+                if state.account(keys.public).balance < answers:
+                    found[number, forecaster] = answers
+    return found

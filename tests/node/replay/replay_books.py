@@ -19,6 +19,7 @@ class Books:
     stake: int
     emission: int = 0
     questions: int = 0
+    unfunded: int = 0
     sum: int = 0
     high: int = 0
     income: int = 0
@@ -63,7 +64,9 @@ def recompute(path, settings):
             for number, name in enumerate(table.forecasters)
         }
         for asked in round_.questions:
-            wagers = [Wager(bytes([n]), wager[n], tuple(ppm)) for n, ppm in asked.answers.items()]
+            wagers = [Wager(bytes([n]), wager[n], tuple(ppm)) for n, ppm in asked.answers.items() if wager[n]]
+            for number in asked.answers:
+                books[table.forecasters[number]].unfunded += not wager[number]
             for author, (back, net) in settle(settings, prior, wagers, asked.outcome).items():
                 books[table.forecasters[author[0]]].take(wager[author[0]], back, net)
         for asked in round_.questions:

@@ -112,9 +112,22 @@ def test_a_round_of_several_entries(write_table, tmp_path):
         assert line["atoms"]["stake_end"] == str(wanted[line["name"]].stake)
 
 
-def test_a_forecaster_without_a_stake_is_a_problem_that_has_a_name(write_table):
-    with pytest.raises(TrothError, match="nothing left to wager"):
-        Simulation(make(write_table(), Settings(stake=1)), lambda _: None).run()
+def test_whoever_is_ruined_wagers_no_more_and_the_others_go_on(write_table, tmp_path):
+    path = write_table(seed=6, rounds=3, people=3)
+    settings = Settings(stake=4, house=0)
+    report = play(path, tmp_path, settings)
+    wanted = recompute(path, settings)
+    for line in report["forecasters"]:
+        books = wanted[line["name"]]
+        assert (line["questions"], line["unfunded"]) == (books.questions, books.unfunded)
+        assert line["atoms"]["stake_end"] == str(books.stake)
+    assert any(books.unfunded for books in wanted.values())
+    assert any(books.questions for books in wanted.values())
+
+
+def test_nothing_to_wager_at_all(write_table, tmp_path):
+    report = play(write_table(seed=6, rounds=1, people=2), tmp_path, Settings(stake=0))
+    assert {line["questions"] for line in report["forecasters"]} == {0}
 
 
 def test_settings_that_no_network_allows(write_table):
