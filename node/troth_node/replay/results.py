@@ -154,18 +154,23 @@ def _add(lines: Mapping[bytes, ForecasterResult], item: Settlement) -> None:
             line.prior_log_score += math.log(item.prior[outcome] / PPM)
 
 
-def find_problems(replay: Replay, history: History, audits: Sequence[StoreAudit]) -> list[str]:
-    """What an audit finds, and whether the network settled the table: each forecast, each outcome, nothing else."""
+def find_problems(
+    replay: Replay, history: History, audits: Sequence[StoreAudit], *, is_whole: bool
+) -> list[str]:
+    """What an audit finds, and whether the network settled the table: each forecast, each outcome, nothing else.
+
+    Unless `is_whole`, the run was interrupted, and what is not settled yet is no problem.
+    """
     found = [f"{audit.name}: {problem}" for audit in audits for problem in audit.problems]
     roots = {audit.state_root for audit in audits}
     if len(roots) != 1:
         found.append("state roots differ between the stores")
     if history.state.root() not in roots:
         found.append("executing every close again gives another state")
-    return found + _differences(replay, history)
+    return found + _differences(replay, history, is_whole=is_whole)
 
 
-def _differences(replay: Replay, history: History) -> list[str]:
+def _differences(replay: Replay, history: History, *, is_whole: bool) -> list[str]:
     """Settled questions beside the table."""
     numbers = {keys.public: number for number, keys in enumerate(replay.forecasters)}
     settled = {item.index: item for item in _settled(history)}
@@ -175,6 +180,8 @@ def _differences(replay: Replay, history: History) -> list[str]:
     for round_number, round_ in enumerate(replay.table.rounds):
         for place, asked in enumerate(round_.questions):
             item = settled.get(first + place)
+            if item is None and not is_whole:
+                continue
             rows = item.forecasts if item is not None else ()
             said = {numbers[row.author]: row.ppm for row in rows if row.ppm is not None}
             wanted = {

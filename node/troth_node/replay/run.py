@@ -99,7 +99,7 @@ def _simulated(_: Path, table: Table, settings: Settings, directory: Path, progr
     ended = time.monotonic()
     progress.say(f"Ran for {ended - began:.1f} s; auditing every witness's store …")
     homes = simulation.save(directory)
-    audits, history, problems = _audit(replay, homes)
+    audits, history, problems = _audit(replay, homes, is_whole=not simulation.is_interrupted)
     if simulation.is_interrupted:
         problems.insert(0, "interrupted before the last round was settled")
     balances = {keys.public: history.state.account(keys.public).balance for keys in replay.forecasters}
@@ -133,7 +133,8 @@ def _by_processes(
     problems = run_processes(path, replay, directory, is_quiet=progress.is_quiet)
     ended = time.monotonic()
     progress.say(f"Ran for {ended - began:.1f} s; auditing every store …")
-    audits, history, found = _audit(replay, sorted(home for home in directory.iterdir() if home.is_dir()))
+    homes = sorted(home for home in directory.iterdir() if home.is_dir())
+    audits, history, found = _audit(replay, homes, is_whole=not problems)
     return _outcome(replay, "nodes", audits, history, problems + found, began, ended)
 
 
@@ -156,7 +157,9 @@ def _outcome(
     return Outcome(replay, mode, forecasters, audits, problems, timing, history.entries, settled)
 
 
-def _audit(replay: Replay, homes: list[Path]) -> tuple[list[StoreAudit], History, list[str]]:
+def _audit(
+    replay: Replay, homes: list[Path], *, is_whole: bool
+) -> tuple[list[StoreAudit], History, list[str]]:
     """Verify every store, and execute the first witness's whole history again."""
     audits, problems = [], []
     for home in homes:
@@ -170,7 +173,7 @@ def _audit(replay: Replay, homes: list[Path]) -> tuple[list[StoreAudit], History
         history = execute_again(first / STORE_FILE, replay.genesis)
     except TrothError as error:
         problems.append(f"executing every close again: {error}")
-    return audits, history, problems + find_problems(replay, history, audits)
+    return audits, history, problems + find_problems(replay, history, audits, is_whole=is_whole)
 
 
 def _beginning(replay: Replay, where: str) -> str:

@@ -112,7 +112,7 @@ def test_a_directory_in_use_is_not_kept_in(table, tmp_path):
 
 
 def test_an_audit_that_fails_is_a_failure(table, monkeypatch):
-    monkeypatch.setattr(run, "find_problems", lambda *_: ["witness-1: entry 00: bad_signature"])
+    monkeypatch.setattr(run, "find_problems", lambda *_, is_whole: ["witness-1: entry 00: bad_signature"])
     done = troth_replay(table, "--json", "-")
     assert isinstance(done.exception, Failure)
     found = json.loads(done.stdout)["audit"]
