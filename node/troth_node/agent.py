@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from troth_node.documents import shipped_text
 from troth_node.weights import MultiplicativeWeights, split_ppm
 from troth_protocol.wire.codec import Value
 from troth_protocol.wire.schema import PPM
@@ -39,7 +40,10 @@ class QuestionView:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What an agent would like to buy: a document, what it offers to cite at least, and from whom (None: anyone)."""
+    """What an agent would like to buy: a document, what it offers to cite at least, and from whom (None: anyone).
+
+    `document` is a name, or the 64 hex digits of one text's id.
+    """
 
     document: str
     min_weight_ppm: int
@@ -162,13 +166,19 @@ class Agent:
 
     Class attributes to set: `documents`, the names of what it sells; `cite_ppm`, how much of its income it cites in
     all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `rate`, the learning
-    rate of the default `allocate`, per nat.
+    rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within a few milliseconds, so that
+    they need no worker thread (a node whose agent says so and then waits for a network misses votes).
     """
 
     documents: tuple[str, ...] = ()
     cite_ppm: int = 800_000
     pay_ppm: int = 200_000
     rate: float = 1.0
+    is_quick: bool = False
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Load what all nodes of a machine can share: a swarm calls it once, before it forks them. Default: nothing."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -180,9 +190,18 @@ class Agent:
         self.name = str(options.get("name", ""))
         self.seed = int(str(options.get("seed", 0)))
 
-    def describe(self, document: str) -> str:
-        """The signal document's text: what the payload means. Default: the name and this class's docstring."""
-        return f"---\ndocument: {document}\n---\n{(self.__doc__ or '').strip()}\n"
+    def describe(self, document: str) -> str | None:
+        """The text of a signal document by its name: what a payload means, with its schema; None if it ships none.
+
+        Without a text it sells by this class's docstring, and any payload. Default: the file documents/NAME.md in the
+        folder of its class's file or in the one above.
+        """
+        return shipped_text(type(self), document)
+
+    def understands(self, document: str, text: str) -> bool:
+        """Whether to buy by this text, which a seller means by that name. Default: yes, unless it ships another one."""
+        own = self.describe(document)
+        return own is None or own == text
 
     def wants(self, question: QuestionView) -> list[Want]:
         """What to buy for this question. Default: nothing."""

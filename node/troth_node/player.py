@@ -1,6 +1,6 @@
 """The player: carries an agent through the life of every question, and tells the core what it decides.
 
-One job at a time, in order; the agent's methods run in a worker thread, everything else on the node's own task.
+One job at a time, in order; a slow agent's methods run in a worker thread, everything else on the node's own task.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import trio
 from troth_node.agent import Agent, Forecast, Json, Production, QuestionView, Result, Signal
 from troth_node.dealings import Dealings
 from troth_node.duties import Duties
+from troth_node.payload import validate_payload
 from troth_node.runtime import Runtime
 from troth_protocol.core import EpochOpened, PeerHello, Traded
 from troth_protocol.errors import Invalid
@@ -24,6 +25,7 @@ from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contributio
 from troth_protocol.insight.results import Settlement
 from troth_protocol.log.author import Finalized, Refused
 from troth_protocol.log.rows import Commit, Question
+from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import PPM
@@ -65,7 +67,9 @@ class Player:
         self._more = trio.Event()
 
     async def call(self, method: Callable[..., T], *arguments: object) -> T:
-        """Run one of the agent's methods in a worker thread."""
+        """Run one of the agent's methods, in a worker thread unless it says that it is quick."""
+        if self.agent.is_quick:
+            return method(*arguments)
         return await trio.to_thread.run_sync(partial(method, *arguments))
 
     def notice(self, event: object) -> None:
@@ -83,6 +87,8 @@ class Player:
                 self._add(partial(self._epoch, event))
             case Traded():
                 self._add(partial(self._trade, event))
+            case Fetched() | NotFetched():
+                self._add(partial(self._fetched, event))
             case _:
                 pass
 
@@ -101,6 +107,7 @@ class Player:
                 self._is_working = True
                 await self._guarded(self._jobs.popleft())
                 self.runtime.kick()
+                await trio.lowlevel.checkpoint()
             self._is_working = False
             self._more = trio.Event()
             await self._more.wait()
@@ -140,7 +147,7 @@ class Player:
         if play.is_answered or view.opens != self.core.epoch:
             return
         wants = await self.call(self.agent.wants, view)
-        self.dealings.ask(view, wants, is_reseller=bool(self.agent.documents))
+        await self.dealings.ask(view, wants, is_reseller=bool(self.agent.documents))
         self.runtime.kick()
 
     def _view(self, key: bytes, question: Question) -> QuestionView:
@@ -167,6 +174,11 @@ class Player:
                 play.signals[item.commit] = item
                 await self._answer(play)
 
+    async def _fetched(self, event: Fetched | NotFetched) -> None:
+        await self.dealings.fetched(event)
+        for play in list(self.plays.values()):
+            await self._answer(play)  # what could not be fetched is waited for no more
+
     async def _answer(self, play: Play) -> None:
         """Produce and forecast once everything agreed has arrived, or when the time for it is over."""
         epoch, view = self.core.epoch, play.view
@@ -187,7 +199,7 @@ class Player:
 
     async def _produce(self, play: Play, signals: Sequence[Signal]) -> None:
         production = await self.call(self.agent.produce, play.view, signals)
-        if production is None:
+        if production is None or not await self._is_as_described(production):
             return
         payload = encode(production.payload)
         citations = await self._citations(play, signals, production)
@@ -197,6 +209,21 @@ class Player:
         self.duties.commit(contribution, 0, production.document, payload)
         self.runtime.kick()
         await self._deliver()
+
+    async def _is_as_described(self, production: Production) -> bool:
+        """Is the payload what its own document says? A buyer would drop it otherwise."""
+        document = self.core.library.named(production.document)
+        if document is None:
+            log.warning("not committed: a signal without a document", document=production.document)
+            return False
+        try:
+            await self.call(validate_payload, document, production.payload)
+        except Invalid as error:
+            log.warning(
+                "not committed: not what the document says", document=document.name, detail=error.detail
+            )
+            return False
+        return True
 
     async def _forecast(self, play: Play, signals: Sequence[Signal], forecast: Forecast) -> None:
         citations = await self._citations(play, signals, forecast)

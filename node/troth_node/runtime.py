@@ -17,6 +17,7 @@ from troth_node.storage.store import Store
 from troth_protocol.core import TABLES, Core, Profile
 from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer, Write
 from troth_protocol.genesis import Genesis, load_genesis
+from troth_protocol.market.document import Document
 
 if TYPE_CHECKING:
     from troth_node.transport.events import Event
@@ -77,8 +78,10 @@ class Disk:
 
     def commit(self, writes: Sequence[Write]) -> None:
         """One transaction on synced disk, then the guard, then the caller may send."""
-        is_signed = any(isinstance(write, Persist) and write.once for write in writes)
-        generation = self.store.apply(writes, signed=is_signed)
+        rows = [write for write in writes if isinstance(write, Persist)]
+        is_signed = any(row.once for row in rows)
+        is_lazy = all(row.lazy for row in rows)
+        generation = self.store.apply(writes, signed=is_signed, durable=not is_lazy)
         if is_signed:
             self.guard.advance(generation)
 
@@ -125,7 +128,7 @@ class Runtime:
         disk: Disk,
         network: Network,
         name: str,
-        documents: tuple[str, ...],
+        documents: tuple[Document, ...],
         *,
         is_restored: bool = False,
         last_epoch: int | None = None,
@@ -134,7 +137,16 @@ class Runtime:
         self.disk = disk
         self.network = network
         restored = is_restored or disk.is_restored()
-        profile = Profile(name, documents, SOFTWARE, secrets.token_bytes(32), restored, last_epoch, linger_ms)
+        profile = Profile(
+            name,
+            documents,
+            SOFTWARE,
+            secrets.token_bytes(32),
+            is_restored=restored,
+            last_epoch=last_epoch,
+            linger_ms=linger_ms,
+            is_patient=True,
+        )
         self.core = Core(disk.genesis, disk.home.key, Archive(disk.store), profile)
         self.listeners: list[Listener] = []
         self._is_unsettled = restored

@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from troth_node.agent import Agent
+from troth_node.documents import own_documents
 from troth_node.loader import load_agent
 from troth_node.player import Player
 from troth_node.runtime import Disk, Runtime
@@ -55,7 +56,8 @@ def run_single(settings: NodeSettings) -> None:
     disk = Disk.open(Home.open(settings.home))
     try:
         network = Network(disk.home.key.seed, settings.listen)
-        runtime = Runtime(disk, network, settings.name, agent.documents, is_restored=settings.is_restored)
+        documents = own_documents(agent)
+        runtime = Runtime(disk, network, settings.name, documents, is_restored=settings.is_restored)
         trio.run(_run, settings, network, runtime, agent)
     except* (ListenError, ValueError) as group:
         raise NodeError(str(_first(group))) from None

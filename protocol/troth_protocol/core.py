@@ -16,6 +16,7 @@ from troth_protocol.close.chain import Archive, Chain
 from troth_protocol.close.closer import Closer
 from troth_protocol.close.early import Early
 from troth_protocol.close.execute import Closed
+from troth_protocol.close.feed import Feed
 from troth_protocol.close.follower import Follower
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
@@ -30,12 +31,15 @@ from troth_protocol.log.ops import Op
 from troth_protocol.log.payee import Payee
 from troth_protocol.log.vote import CERTIFICATE, VOTE
 from troth_protocol.log.witness import Witness
+from troth_protocol.market.document import Document
+from troth_protocol.market.library import Library
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import (
     MESSAGES,
     Ballot,
     Certified,
     Chunk,
+    DocumentMsg,
     Entries,
     Gone,
     Head,
@@ -51,7 +55,9 @@ from troth_protocol.wire.messages import (
     Trade,
     VoteFor,
     WantChunk,
+    WantDocument,
     WantEntries,
+    WantFeed,
     WantHead,
     WantLog,
     WantReport,
@@ -62,8 +68,12 @@ from troth_protocol.wire.messages import (
 TICK_MS: Final = 250
 #: Entries sent in answer to one refusal; the next one names what is missing then.
 SUPPLY_MAX: Final = 16
-#: How often a witness may put off its freeze by a quarter of an epoch while its own agent is at work.
+#: How often a witness may put off its freeze while entries keep coming or its own agent is at work, and by how much:
+#: a quarter of an epoch, at most HOLD_MS. Whoever spams can stretch an epoch by no more than their product.
 HOLDS_MAX: Final = 12
+HOLD_MS: Final = 500
+#: So many ticks without a new entry mean that authors have nothing more to say.
+QUIET_TICKS: Final = 2
 #: Tables that hold what the core asks to persist; the shell creates them.
 TABLES: Final = (
     "chain",
@@ -77,6 +87,7 @@ TABLES: Final = (
     "ballots",
     "close",
     "duties",
+    "documents",
 )
 
 
@@ -122,19 +133,21 @@ class Restoring:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How this node introduces itself, and the nonce of its start.
+    """How this node introduces itself, the signal documents that it ships, and the nonce of its start.
 
     A witness closes no epoch after `last_epoch`: a network that was started for a while comes to rest there. Ops wait
-    up to `linger_ms` for others to share an entry with; 0 sends each at once.
+    up to `linger_ms` for others to share an entry with; 0 sends each at once. A patient witness holds an epoch open
+    for a while as long as entries keep coming.
     """
 
     name: str
-    documents: tuple[str, ...]
+    documents: tuple[Document, ...]
     software: str
     nonce: bytes
     is_restored: bool = False
     last_epoch: int | None = None
     linger_ms: int = 0
+    is_patient: bool = False
 
 
 class Core:
@@ -150,8 +163,10 @@ class Core:
         self.follower = Follower(self.chain, self.out, self._followed)
         self.author = Author(keys, self.out)
         self.payee = Payee(keys.public, self.chain.book, self.out)
+        self.library = Library(profile.documents, archive, self.out)
         self.witness: Witness | None = None
         self.closer: Closer | None = None
+        self.feed = Feed(self.chain.book, self.out)
         self.peers: dict[bytes, Hello] = {}
         self.is_cleared = False
         self.silent_until = 0
@@ -160,6 +175,7 @@ class Core:
         self._early = Early()
         self._ticks = 0
         self._holds = 0
+        self._quiet_ticks = 0
         self._is_lingering = False
         self.is_busy: Callable[[], bool] | None = None
         self._handlers = cast("Mapping[type[Message], Callable[[bytes, Message], None]]", self._table())
@@ -175,6 +191,7 @@ class Core:
             WantLog: self.server.log,
             WantEntries: self.server.entries,
             Entries: self._on_entries,
+            WantFeed: self._on_want_feed,
             ReportMsg: self._on_report,
             WantReport: self._on_want_report,
             Ballot: self._on_ballot,
@@ -188,6 +205,8 @@ class Core:
             WantHead: self._on_want_head,
             Head: self._on_head,
             Gone: self.follower.gone,
+            WantDocument: self.library.wanted,
+            DocumentMsg: self.library.received,
             Trade: self._on_trade,
         }
 
@@ -214,7 +233,7 @@ class Core:
             self.profile.software,
             self.chain.network,
             self.profile.name,
-            self.profile.documents,
+            self.library.announced(),
             self.chain.epoch - 1,
         )
         self.out.send(peer, hello)
@@ -227,6 +246,8 @@ class Core:
         self._links.discard(peer)
         self.peers.pop(peer, None)
         self.follower.lost(peer)
+        self.feed.leave(peer)
+        self.library.lost(peer)
 
     def frame(self, peer: bytes, payload: bytes) -> None:
         """One frame from a peer. What is refused costs the peer a PeerFault notice and changes nothing."""
@@ -263,12 +284,17 @@ class Core:
         self._check_sealed()
 
     def _pace(self, closer: Closer) -> None:
-        """Pacing is each witness's own affair: one whose agent is behind may hold the epoch open a little longer."""
+        """Pacing is each witness's own affair: while authors are at it, it holds the epoch open a little longer."""
         self._holds += 1
-        if self.is_busy is not None and self.is_busy() and self._holds <= HOLDS_MAX:
-            self.out.timer(f"pace:{self.epoch}", self.genesis.pacing.epoch_ms // 4)
+        if self._is_working() and self._holds <= HOLDS_MAX:
+            self.out.timer(f"pace:{self.epoch}", min(self.genesis.pacing.epoch_ms // 4, HOLD_MS))
         else:
             closer.freeze()
+
+    def _is_working(self) -> bool:
+        """Are authors that we vote for, or is our own agent, not done with this epoch?"""
+        is_early = self.profile.is_patient and self._quiet_ticks < QUIET_TICKS
+        return is_early or (self.is_busy is not None and self.is_busy())
 
     def submit(self, ops: tuple[Op, ...], deps: tuple[bytes, ...] = ()) -> int:
         """Queue ops for this node's own log; later notices name them by the number returned."""
@@ -367,6 +393,8 @@ class Core:
         self.witness = self.closer = None
         self._heads = {}
         self._holds = 0
+        self._quiet_ticks = QUIET_TICKS
+        self.feed = Feed(self.chain.book, self.out)
         self.author.is_allowed = self.is_cleared and self.epoch >= self.silent_until
         self.author.open(self.chain.book)
         self.payee = Payee(self.keys.public, self.chain.book, self.out)
@@ -381,6 +409,7 @@ class Core:
             raise TrothError(
                 f"rows of epoch {self.epoch} are damaged ({error}); restore from peers"
             ) from error
+        self._want_feed()
         self.out.notice(EpochOpened(self.epoch, closed))
         if not self.is_cleared:
             self._ask_again()
@@ -400,6 +429,12 @@ class Core:
             self.closer.accuse(data)
         if self.profile.last_epoch is None or self.epoch <= self.profile.last_epoch:
             self.closer.start()
+
+    def _want_feed(self) -> None:
+        """Whoever does not vote has one witness pass entries on to it, each epoch another one."""
+        able = sorted(peer for peer in self._links if self.chain.committee.index(peer) is not None)
+        if able and not self.is_witness():
+            self.out.send(able[self.epoch % len(able)], WantFeed(self.epoch))
 
     def _ask_again(self) -> None:
         """Not cleared in the epoch before: its answers say nothing about this one."""
@@ -454,12 +489,15 @@ class Core:
         self.out.timer("tick", TICK_MS)
         if not self.is_cleared:
             self._ask_heads()
+        self._quiet_ticks += 1
+        self.feed.flush()
         if self._ticks % 2 == 0:
             self.author.resend()
             self.payee.resend()
             if self.closer is not None:
                 self.closer.tick()
         self.follower.tick()
+        self.library.tick()
         self._check_sealed()
 
     # Messages
@@ -474,6 +512,7 @@ class Core:
     def _on_submit(self, peer: bytes, message: Submit) -> None:
         entry = load_entry(message.entry, self.chain.network)
         if self._is_now(peer, message, entry.header.epoch) and self.witness is not None:
+            self._quiet_ticks = 0
             self.witness.submit(peer, entry)
 
     def _on_vote(self, peer: bytes, message: VoteFor) -> None:
@@ -488,6 +527,8 @@ class Core:
                 self._restore_mode(self.epoch)
 
     def _on_certified(self, peer: bytes, message: Certified) -> None:
+        if self.witness is not None and self.witness.is_known(peer, message.certificate):
+            return
         certificate = CERTIFICATE.decode(message.certificate)
         entry = load_entry(message.entry, self.chain.network) if message.entry else None
         if not self._is_now(peer, message, certificate.epoch):
@@ -498,7 +539,8 @@ class Core:
             return
         if entry is not None and self.closer is not None:
             self.closer.compare(entry, certificate)
-        self.witness.certified(peer, certificate, entry)
+        if self.witness.certified(peer, certificate, entry):
+            self.witness.remember(message.certificate, certificate.entry)
 
     def _on_stored(self, peer: bytes, message: StoredAck) -> None:
         if message.epoch == self.epoch:
@@ -509,7 +551,12 @@ class Core:
         if self.closer is not None:
             self.closer.gatherer.entries(message)
             self.closer.gathered()
-        self.follower.entries(peer, message)
+        if self.closer is None or self.follower.is_behind():
+            self.follower.entries(peer, message)
+
+    def _on_want_feed(self, peer: bytes, message: WantFeed) -> None:
+        if self._is_now(peer, message, message.epoch) and self.is_witness():
+            self.feed.join(peer)
 
     def _on_report(self, peer: bytes, message: ReportMsg) -> None:
         epoch = REPORT_HEADER.decode(message.header).epoch

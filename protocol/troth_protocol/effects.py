@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,12 +11,17 @@ from troth_protocol.wire.messages import MESSAGES, Message
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Store `value` under `key`. With `once`, another value already there is a fault: the shell stops the node."""
+    """Store `value` under `key`. With `once`, another value already there is a fault: the shell stops the node.
+
+    A `lazy` row may reach synced disk later, though never after rows that are asked for later: others hold it too,
+    and nothing that leaves relies on it.
+    """
 
     table: str
     key: bytes
     value: bytes
     once: bool = False
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +65,11 @@ class Effects:
     def __init__(self) -> None:
         self._items: list[Effect] = []
 
-    def persist(self, table: str, key: bytes, value: bytes, *, once: bool = False) -> None:
+    def persist(
+        self, table: str, key: bytes, value: bytes, *, once: bool = False, lazy: bool = False
+    ) -> None:
         """Ask for a row to be stored."""
-        self._items.append(Persist(table, key, value, once))
+        self._items.append(Persist(table, key, value, once, lazy))
 
     def erase(self, table: str, key: bytes) -> None:
         """Ask for a row to be forgotten."""
@@ -69,7 +77,12 @@ class Effects:
 
     def send(self, peer: bytes, message: Message) -> None:
         """Ask for a message to be sent."""
-        self._items.append(Send(peer, MESSAGES.encode(message)))
+        self.tell((peer,), message)
+
+    def tell(self, peers: Iterable[bytes], message: Message) -> None:
+        """Ask for one message to be sent to several peers."""
+        payload = MESSAGES.encode(message)
+        self._items += [Send(peer, payload) for peer in peers]
 
     def timer(self, name: str, delay_ms: int) -> None:
         """Ask to be called back."""

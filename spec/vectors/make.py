@@ -38,6 +38,7 @@ FILES: Final = {
     "oracle.json": ("oracle", "oracle"),
     "contributions.json": ("contributions", "contributions"),
     "trades.json": ("trades", "trades"),
+    "documents.json": ("documents", "documents"),
     "messages.json": ("messages", "messages"),
 }
 

@@ -10,6 +10,7 @@ from troth_node.testing.samples import RULES, TOKEN
 from troth_node.testing.stage import Mail, Stage
 from troth_protocol.close.early import EARLY_PEER_MAX
 from troth_protocol.core import (
+    HOLD_MS,
     HOLDS_MAX,
     SUPPLY_MAX,
     Core,
@@ -439,6 +440,22 @@ def test_a_busy_agent_holds_the_epoch_open_for_a_while(stage):
         assert not stage.core(ALMA).witness.is_stopped
     stage.fire("pace", ALMA)
     assert stage.core(ALMA).witness.is_stopped
+
+
+def test_a_patient_witness_holds_the_epoch_open_while_entries_keep_coming():
+    stage = Stage(1, 1)
+    seat = stage.seats[0]
+    seat.core = Core(stage.genesis, seat.keys, seat.disk, Profile("x", (), "x", bytes(32), is_patient=True))
+    seat.core.start()
+    stage.flush(0)
+    stage.put(0, Bond(1, "agent"))
+    stage.fire("tick")
+    stage.fire("pace")
+    assert not seat.core.witness.is_stopped
+    assert seat.timers["pace:1"] == min(stage.genesis.pacing.epoch_ms // 4, HOLD_MS)
+    stage.fire("tick")
+    stage.fire("pace")
+    assert seat.core.witness.is_stopped
 
 
 def test_a_network_started_for_a_while_comes_to_rest():

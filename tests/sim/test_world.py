@@ -54,7 +54,7 @@ def test_two_traitors_of_seven_with_unequal_weight(kind):
 def test_power_may_fail_after_any_effect(victim, first):
     for point in range(first, first + 6 * CRASH_STEP, CRASH_STEP):
         trial = Trial(Options(point, authors=2))
-        trial.chaos_ms = 700
+        trial.chaos_ms = 1_000
         trial.world.at(150, lambda trial=trial, point=point: trial.light_fuse(victim, point))
         trial.run()
         assert trial.world.nodes[trial.keys[victim]].crashes == 1, f"point {point} was never reached"

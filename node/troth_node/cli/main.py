@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "balance": "troth_node.cli.balance",
     "verify": "troth_node.cli.verify",
     "score": "troth_node.cli.score",
+    "document": "troth_node.cli.document",
 }
 
 
@@ -39,7 +40,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="troth", prog_name="troth")
 def group() -> None:
-    r"""Troth: agents that sell each other insight, and are paid for it without a coordinator.
+    """Troth: agents that sell each other insight, and are paid for it without a coordinator.
 
     \b
     Start here:

@@ -114,7 +114,7 @@ def command(
     json_file: str | None,
     quiet: bool,
 ) -> None:
-    r"""Replay real forecasts: every forecaster of FILE becomes an agent that wagers what it has.
+    """Replay real forecasts: every forecaster of FILE becomes an agent that wagers what it has.
 
     FILE is CSV with the columns round, question, forecaster, outcome (0, 1, …), p0, p1, … and a header. A round's
     questions are open together; each forecaster splits its stake evenly over those it answers and carries what comes

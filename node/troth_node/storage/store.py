@@ -1,11 +1,11 @@
 """The node's rows on synced disk: one connection, one transaction per call, and after a fault nothing more.
 
 Theory of operation. A call to `apply` is one transaction committed with synchronous=FULL: when it returns,
-the rows survive a power cut. When it raises StoreConflict, nothing was written and the store is still good.
-When it raises any other StoreError, the outcome is unknown (the rows may or may not be there at the next
-start) and the store is *poisoned*: the kernel may already have dropped the pages that it failed to write,
-so a second fsync that succeeds would prove nothing. A poisoned store answers no call but `close`; the node
-stops and starts again from the disk.
+the rows survive a power cut (unless the caller says that they need not yet). When it raises StoreConflict,
+nothing was written and the store is still good. When it raises any other StoreError, the outcome is unknown
+(the rows may or may not be there at the next start) and the store is *poisoned*: the kernel may already
+have dropped the pages that it failed to write, so a second fsync that succeeds would prove nothing. A
+poisoned store answers no call but `close`; the node stops and starts again from the disk.
 
 SQLite's own checkpoints hide their errors, both the automatic ones and the one at close. Therefore they are
 switched off, and the store checkpoints by itself where an error can be seen.
@@ -78,6 +78,7 @@ class Store:
         self._tables = frozenset(tables)
         self._fault: str | None = None
         self._log_pages = 0
+        self._is_syncing = True
         self.generation = 0
 
     @classmethod
@@ -126,8 +127,13 @@ class Store:
             raise
         return store
 
-    def apply(self, writes: Sequence[Write], *, signed: bool = False, at_least: int = 0) -> int:
+    def apply(
+        self, writes: Sequence[Write], *, signed: bool = False, at_least: int = 0, durable: bool = True
+    ) -> int:
         """Write all rows in one transaction, durable on return; returns the generation after it.
+
+        Without `durable` a power cut may take the rows, but only if it takes all that are written later as well:
+        the next durable call syncs the log up to its own end. The end of the process takes nothing.
 
         `signed` marks a call whose rows let signed bytes leave: it raises the generation by one, and the
         caller advances the guard to the returned value before it sends. `at_least` lifts the generation
@@ -140,6 +146,9 @@ class Store:
         if not writes and generation == self.generation:
             return generation
         try:
+            if durable != self._is_syncing:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._is_syncing = durable
             connection.execute("BEGIN IMMEDIATE")
             for write in writes:
                 self._write(connection, write)

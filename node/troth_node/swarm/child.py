@@ -19,6 +19,7 @@ import structlog
 import trio
 
 from troth_node.agent import Agent, Json
+from troth_node.documents import own_documents
 from troth_node.loader import load_agent
 from troth_node.player import Player
 from troth_node.runtime import Disk, Runtime
@@ -118,7 +119,7 @@ class _Child:
                     disk,
                     network,
                     self.node.name,
-                    self.agent.documents,
+                    own_documents(self.agent),
                     last_epoch=self.plan.epochs,
                     linger_ms=LINGER_MS,
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import shutil
@@ -107,9 +108,11 @@ def preload(plan: Plan) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     for node in plan.nodes:
-        load_agent(node.reference, plan.root)
+        load_agent(node.reference, plan.root).prepare()
     for module in ("troth_node.transport.network", "troth_node.swarm.child"):
         importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # what is shared stays shared: no child's collector writes to it
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from troth_protocol.effects import Erase, Notice, Persist, Send, SetTimer
 from troth_protocol.genesis import Genesis, Pacing, Rules, Topic
 from troth_protocol.log.ops import Op
 from troth_protocol.log.rows import Account
+from troth_protocol.market.document import Document
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import MESSAGES, Message
 
@@ -46,7 +47,10 @@ class Seat:
 
 
 class Stage:
-    """A network of `agents` cores, all linked; the first `witnesses` of them witness and attest."""
+    """A network of `agents` cores, all linked; the first `witnesses` of them witness and attest.
+
+    `documents` may say, before they start, by which documents agents sell.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Stage:
         )
         self.network = self.genesis.network()
         self.seats = [Seat(KeyPair.from_seed(seed(number))) for number in range(agents)]
+        self.documents: dict[int, tuple[Document, ...]] = {}
         self.post: list[Mail] = []
         self.sent: list[Mail] = []
 
@@ -116,7 +121,8 @@ class Stage:
             seat.starts += 1
             seat.timers = {}
             nonce = digest(seat.keys.public + bytes([seat.starts]))
-            profile = Profile(f"agent {agent}", (), "stage", nonce, is_restored)
+            documents = self.documents.get(agent, ())
+            profile = Profile(f"agent {agent}", documents, "stage", nonce, is_restored)
             seat.core = Core(self.genesis, seat.keys, seat.disk, profile)
             seat.core.start()
             for other in self.up():

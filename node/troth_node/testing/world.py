@@ -145,14 +145,16 @@ class World:
 
     def _listen(self, node: SimNode, core: Core) -> None:
         """Remember what each frame says until it leaves: cheaper than decoding it again."""
-        out, send = core.out, core.out.send
+        out, tell = core.out, core.out.tell
 
-        def say(peer: bytes, message: Message) -> None:
-            send(peer, message)
-            if peer != node.keys.public:
-                node.said[id(out._items[-1])] = message  # noqa: SLF001
+        def say(peers: Iterable[bytes], message: Message) -> None:
+            before = len(out._items)  # noqa: SLF001
+            tell(peers, message)
+            for item in out._items[before:]:  # noqa: SLF001
+                if isinstance(item, Send) and item.peer != node.keys.public:
+                    node.said[id(item)] = message
 
-        out.send = say  # type: ignore[method-assign] # the one place that knows messages before they are bytes
+        out.tell = say  # type: ignore[method-assign] # the one place that knows messages before they are bytes
 
     def crash(self, key: bytes) -> None:
         """Kill a node: its disk stays, everything else is gone."""

@@ -24,7 +24,7 @@ from troth_protocol.log.keep import epoch_key, unpack_stored
 from troth_protocol.log.rows import TABLES
 from troth_protocol.log.state import State, genesis_state, load_row
 from troth_protocol.wire.chunks import Chunks, pack_rows
-from troth_protocol.wire.codec import Value, decode, encode
+from troth_protocol.wire.codec import Value, decode, encode, pack
 
 PRUNE_LAG_EPOCHS = 2
 #: Tables whose keys begin with an epoch, which nothing asks for once no evidence of that epoch counts any more.
@@ -151,12 +151,14 @@ class Chain:
         self.book = self._open_book()
 
     def _persist(self, signed: SignedSeal, closed: Closed, cut: Chunks) -> None:
+        """All lazy: a sealed epoch that a power cut takes is followed again."""
         key = epoch_key(self.epoch)
-        self.out.persist("seals", key, encode([SIGNED_SEAL.encode(signed), closed.committee.encode()]))
-        self.out.persist("cuts", cut.root, cut.data)
-        self.out.persist("results", key, pack_rows(_result_rows(closed)))
+        row = encode([SIGNED_SEAL.encode(signed), closed.committee.encode()])
+        self.out.persist("seals", key, row, lazy=True)
+        self.out.persist("cuts", cut.root, cut.data, lazy=True)
+        self.out.persist("results", key, pack_rows(_result_rows(closed)), lazy=True)
         self._persist_state(closed.state, self.state)
-        self.out.persist("chain", b"sealed", key)
+        self.out.persist("chain", b"sealed", key, lazy=True)
         self._prune(self._horizon(self.epoch))
 
     def _horizon(self, epoch: int) -> int:
@@ -169,7 +171,7 @@ class Chain:
             if row is None:
                 self.out.erase("state", place)
             else:
-                self.out.persist("state", place, encode([table, key, TABLES[table].dump(row)]))
+                self.out.persist("state", place, pack([table, key, TABLES[table].dump(row)]), lazy=True)
 
     def _prune(self, epoch: int) -> None:
         if epoch < 1:

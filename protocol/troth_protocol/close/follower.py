@@ -86,20 +86,20 @@ class _Jump:
     refused: set[bytes] = field(default_factory=set)
 
 
-def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]]) -> None:
+def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]], *, lazy: bool = False) -> None:
     """Store fetched entries of the open epoch, whatever their order; what still misses something is dropped."""
     waiting = [(load_entry(e, chain.network), CERTIFICATE.decode(c)) for e, c in items]
     while waiting:
-        left = [item for item in waiting if not _try_keep(chain, out, *item)]
+        left = [item for item in waiting if not _try_keep(chain, out, *item, lazy=lazy)]
         if len(left) == len(waiting):
             return
         waiting = left
 
 
-def _try_keep(chain: Chain, out: Effects, entry: Entry, certificate: Certificate) -> bool:
+def _try_keep(chain: Chain, out: Effects, entry: Entry, certificate: Certificate, *, lazy: bool) -> bool:
     if entry.id not in chain.book.stored and chain.book.missing(entry):
         return False
-    keep(chain.book, out, entry, certificate)
+    keep(chain.book, out, entry, certificate, lazy=lazy)
     return True
 
 
@@ -231,16 +231,21 @@ class Follower:
             target.missing = dict(target.cut.heads)
         self._progressed(target)
 
-    def entries(self, _: bytes, message: Entries) -> None:
-        """Entries arrived."""
+    def entries(self, peer: bytes, message: Entries) -> None:
+        """Entries arrived: asked for, or fed by a witness while the epoch is open."""
         target = self._target
-        if target is not None and message.epoch == self.chain.epoch:
-            before = len(self.chain.book.stored)
-            absorb(self.chain, self.out, message.items)
-            if len(self.chain.book.stored) > before:
-                self._progressed(target)
-            else:
-                self._work()
+        if message.epoch != self.chain.epoch:
+            return
+        if target is None:
+            if self.chain.committee.index(peer) is not None:
+                absorb(self.chain, self.out, message.items, lazy=True)
+            return
+        before = len(self.chain.book.stored)
+        absorb(self.chain, self.out, message.items, lazy=True)
+        if len(self.chain.book.stored) > before:
+            self._progressed(target)
+        else:
+            self._work()
 
     def _progressed(self, target: _Target) -> None:
         target.gone.clear()

@@ -81,18 +81,19 @@ def open_questions(state: State, genesis: Genesis, network: bytes, epoch: int) -
 def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settlement]:
     """Do what the close of an epoch means for each question, in the order of (opens, topic, index)."""
     entries = _by_question(state)
-    places = _places(state)
     ordered = sorted(
         state.items("questions", Question), key=lambda item: (item[1].opens, item[1].topic, item[1].index)
     )
     ending = [(key, question) for key, question in ordered if question.commit_last() == epoch]
     _fix_pots(state, genesis, ending, entries)
+    closing = [key for key, question in ordered if question.closes() == epoch]
+    places = _places(state, frozenset(closing))
     settled = []
-    for key in [key for key, question in ordered if question.closes() == epoch]:
-        duties = _duties(state, places.get(key, []))
+    for key in closing:
+        duties = _duties(state, places[key])
         settlement = _close_question(state, genesis, epoch, key, entries.get(key, []), duties)
         if not settlement.revote:
-            _forget(state, key, places.get(key, []))
+            _forget(state, key, places[key])
         settled.append(settlement)
     return settled
 
@@ -106,16 +107,21 @@ def _by_question(state: State) -> dict[bytes, list[tuple[bytes, Commit]]]:
     return out
 
 
-def _places(state: State) -> dict[bytes, list[tuple[str, bytes]]]:
-    """Where rows about a question stand, besides its own: found in one pass, for all questions of a close."""
-    out: dict[bytes, list[tuple[str, bytes]]] = {}
+def _places(state: State, questions: frozenset[bytes]) -> dict[bytes, list[tuple[str, bytes]]]:
+    """Where rows about these questions stand, besides their own: found in one pass for all of them."""
+    out: dict[bytes, list[tuple[str, bytes]]] = {question: [] for question in questions}
+    if not questions:
+        return out
     for table in ("entrants", "attestations"):
         for key in state.tables[table].rows:
-            out.setdefault(key[:_QUESTION_BYTES], []).append((table, key))
+            if key[:_QUESTION_BYTES] in questions:
+                out[key[:_QUESTION_BYTES]].append((table, key))
     for key, commit in state.rows("commits", Commit):
-        out.setdefault(commit.question, []).append(("commits", key))
+        if commit.question in questions:
+            out[commit.question].append(("commits", key))
     for key, promise in state.rows("promises", Promise):
-        out.setdefault(promise.question, []).append(("promises", key))
+        if promise.question in questions:
+            out[promise.question].append(("promises", key))
     return out
 
 
@@ -223,13 +229,10 @@ def _settlement(
 
 
 def _duties(state: State, places: Sequence[tuple[str, bytes]]) -> dict[bytes, Attestation]:
-    """The votes owed on a question, by attester, from the places of its rows."""
-    found = {}
-    for table, place in sorted(places):
-        duty = state.find(table, place, Attestation) if table == "attestations" else None
-        if duty is not None:
-            found[place[_QUESTION_BYTES:]] = duty
-    return found
+    """The votes owed on a question, by attester."""
+    owed = sorted(place for table, place in places if table == "attestations")
+    duties = ((place, state.find("attestations", place, Attestation)) for place in owed)
+    return {place[_QUESTION_BYTES:]: duty for place, duty in duties if duty is not None}
 
 
 def _tally(question: Question, duties: Mapping[bytes, Attestation]) -> Verdict:

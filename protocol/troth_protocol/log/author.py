@@ -18,7 +18,7 @@ from troth_protocol.log.keep import keep, place_key
 from troth_protocol.log.ops import OPS, Op, Resume
 from troth_protocol.log.payee import payees
 from troth_protocol.log.vote import CERTIFICATE, Certificate, Vote, verify_vote
-from troth_protocol.wire.codec import Value, encode
+from troth_protocol.wire.codec import Value, pack
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import Certified, Submit
 
@@ -117,9 +117,8 @@ class Author:
         if self.book is None or not self.is_allowed or self._flight is not None:
             return
         self._resume(self.book)
-        chosen = self._choose(self.book) if self._queue else []
-        if chosen:
-            self._launch(self.book, chosen)
+        if self._queue:
+            self._choose(self.book)
 
     def _resume(self, book: LogBook) -> None:
         """A frozen log goes on with a resume, if it may go on at all."""
@@ -130,12 +129,18 @@ class Author:
         if is_due and not (self._queue and isinstance(self._queue[0].ops[0], Resume)):
             self._queue.appendleft(_submission(0, (Resume(account.seq, account.head),), ()))
 
-    def _choose(self, book: LogBook) -> list[Submission]:
+    def _choose(self, book: LogBook) -> None:
+        """Everything that fits in one entry, or, if not all of it is valid, whatever is."""
         chosen = self._take()
-        if self._check(book, chosen) is None:
-            return chosen
-        self._queue.extendleft(reversed(chosen))
-        return self._choose_singly(book)
+        try:
+            entry = self._make_valid(book, chosen)
+        except Invalid:
+            self._queue.extendleft(reversed(chosen))
+            chosen = self._choose_singly(book)
+            if chosen:
+                self._launch(book, chosen, self._make(book, chosen))
+        else:
+            self._launch(book, chosen, entry)
 
     def _take(self) -> list[Submission]:
         taken = [self._queue.popleft()]
@@ -159,10 +164,15 @@ class Author:
 
     def _check(self, book: LogBook, trial: list[Submission]) -> Invalid | None:
         try:
-            book.evaluate(self._make(book, trial))
+            self._make_valid(book, trial)
         except Invalid as error:
             return error
         return None
+
+    def _make_valid(self, book: LogBook, submissions: list[Submission]) -> Entry:
+        entry = self._make(book, submissions)
+        book.evaluate(entry)
+        return entry
 
     def _make(self, book: LogBook, submissions: list[Submission]) -> Entry:
         seq, head = book.head(self.keys.public)
@@ -184,13 +194,11 @@ class Author:
         sealed = book.sealed.account(self.keys.public).incarnation
         return sealed if self.incarnation is None else max(sealed, self.incarnation)
 
-    def _launch(self, book: LogBook, submissions: list[Submission]) -> None:
-        entry = self._make(book, submissions)
+    def _launch(self, book: LogBook, submissions: list[Submission], entry: Entry) -> None:
         key = place_key(book.epoch, entry.header.author, entry.header.seq)
         self.out.persist("own", key, entry.data, once=True)
         self._flight = _Flight(entry, tuple(submissions))
-        for member in book.committee.members:
-            self.out.send(member.key, Submit(entry.data))
+        self.out.tell([member.key for member in book.committee.members], Submit(entry.data))
 
     def voted(self, peer: bytes, entry: bytes, vote: Vote) -> None:
         """A vote arrived; at more than two thirds it becomes the certificate. Raises Invalid for a bad vote."""
@@ -214,12 +222,13 @@ class Author:
         self._unacked[flight.entry.id] = flight
         keep(book, self.out, flight.entry, flight.certificate)
         data = CERTIFICATE.encode(flight.certificate)
-        for index, member in enumerate(book.committee.members):
-            has_it = index in flight.votes
-            self.out.send(member.key, Certified(data, None if has_it else flight.entry.data))
-        for payee in payees(flight.entry.ops):
-            if book.committee.index(payee) is None:
-                self.out.send(payee, Certified(data, flight.entry.data))
+        members = list(enumerate(book.committee.members))
+        self.out.tell(
+            (member.key for index, member in members if index in flight.votes), Certified(data, None)
+        )
+        others = [member.key for index, member in members if index not in flight.votes]
+        others += [payee for payee in payees(flight.entry.ops) if book.committee.index(payee) is None]
+        self.out.tell(others, Certified(data, flight.entry.data))
 
     def stored(self, peer: bytes, entries: tuple[bytes, ...]) -> None:
         """Store-acks arrived; at more than two thirds the entry is final."""
@@ -266,7 +275,7 @@ def _submission(number: int, ops: tuple[Op, ...], deps: tuple[bytes, ...]) -> Su
     values = [OPS.dump(op) for op in ops]
     for value in values:
         OPS.load(value)  # what nobody would take in must not block the log
-    submission = Submission(number, ops, deps, len(encode(list[Value](values))))
+    submission = Submission(number, ops, deps, len(pack(list[Value](values))))
     if not ops:
         raise Invalid("no_ops", "an entry has at least one op")
     if not _fits([submission]):

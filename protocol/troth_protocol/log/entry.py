@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from troth_protocol.errors import Invalid
 from troth_protocol.log.ops import OPS, Op
-from troth_protocol.wire.codec import Value, decode, encode
+from troth_protocol.wire.codec import Value, decode, pack
 from troth_protocol.wire.crypto import KeyPair, digest, is_valid_key, object_id, preimage, verify
-from troth_protocol.wire.schema import EPOCH, HASH, ID, KEY, SEQ, SIGNATURE, Record, blob, uint
+from troth_protocol.wire.schema import EPOCH, HASH, ID, KEY, SEQ, SIGNATURE, Record, blob, read, uint
 
 ENTRY_DOMAIN = "troth/entry/1"
 OPS_MAX = 256
@@ -116,8 +116,8 @@ def make_entry(
     """Build and sign an entry; `deps` are sorted here. Raises Invalid: no_ops, bad_deps, entry_too_large."""
     sorted_deps = sorted(set(deps))
     _check_counts(len(sorted_deps), len(ops))
-    deps_bytes = encode(list[Value](sorted_deps))
-    ops_bytes = encode([OPS.dump(op) for op in ops])
+    deps_bytes = pack(list[Value](sorted_deps))
+    ops_bytes = pack(_dump_ops(ops))
     header = Header(
         network, keys.public, incarnation, epoch, seq, prev, digest(deps_bytes), digest(ops_bytes)
     )
@@ -191,7 +191,14 @@ def _load_deps(data: bytes) -> tuple[bytes, ...]:
 
 
 def _load_ops(data: bytes) -> tuple[Op, ...]:
-    value = decode(data)
+    return read(data, _ops_of, _dump_ops)
+
+
+def _dump_ops(ops: Sequence[Op]) -> Value:
+    return [OPS.dump(op) for op in ops]
+
+
+def _ops_of(value: Value) -> tuple[Op, ...]:
     if type(value) is not list:
         raise Invalid("no_ops", "expected a list of ops")
     _check_counts(0, len(value))

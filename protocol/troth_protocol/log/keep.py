@@ -7,7 +7,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate, Vote
-from troth_protocol.wire.codec import decode, encode
+from troth_protocol.wire.codec import decode, pack
 
 
 def epoch_key(epoch: int) -> bytes:
@@ -22,7 +22,7 @@ def place_key(epoch: int, author: bytes, seq: int) -> bytes:
 
 def pack_stored(entry: Entry, certificate: Certificate) -> bytes:
     """A certified entry as one row."""
-    return encode([entry.data, CERTIFICATE.encode(certificate)])
+    return pack([entry.data, CERTIFICATE.encode(certificate)])
 
 
 def unpack_stored(data: bytes, network: bytes) -> tuple[Entry, Certificate]:
@@ -36,7 +36,7 @@ def unpack_stored(data: bytes, network: bytes) -> tuple[Entry, Certificate]:
 
 def pack_vote(entry: Entry, vote: Vote) -> bytes:
     """A vote with its entry as one row."""
-    return encode([entry.data, VOTE.encode(vote)])
+    return pack([entry.data, VOTE.encode(vote)])
 
 
 def unpack_vote(data: bytes, network: bytes) -> tuple[Entry, Vote]:
@@ -48,10 +48,13 @@ def unpack_vote(data: bytes, network: bytes) -> tuple[Entry, Vote]:
             raise Invalid("bad_row", "expected [entry, vote]")
 
 
-def keep(book: LogBook, out: Effects, entry: Entry, certificate: Certificate) -> bool:
-    """Store a certified entry in the book and on disk; False if it was there. Raises what LogBook.add raises."""
+def keep(book: LogBook, out: Effects, entry: Entry, certificate: Certificate, *, lazy: bool = False) -> bool:
+    """Store a certified entry in the book and on disk; False if it was there. Raises what LogBook.add raises.
+
+    It may be `lazy` where no store-ack says that it is there.
+    """
     if not book.add(entry, certificate):
         return False
     key = place_key(entry.header.epoch, entry.header.author, entry.header.seq)
-    out.persist("entries", key, pack_stored(entry, certificate))
+    out.persist("entries", key, pack_stored(entry, certificate), lazy=lazy)
     return True

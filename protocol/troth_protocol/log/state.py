@@ -9,7 +9,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.rows import TABLES, Account, Question, Row, Totals
 from troth_protocol.wire.chunks import pack_rows, unpack_rows
-from troth_protocol.wire.codec import Value, encode
+from troth_protocol.wire.codec import Value, pack
 from troth_protocol.wire.merkle import branch, leaf_hash, root, root_from_branch
 
 R = TypeVar("R")
@@ -20,7 +20,7 @@ _NAMES = tuple(sorted(TABLES))
 
 def leaf(key: bytes, value: Value) -> bytes:
     """The leaf hash of one row: H(0x00 | canonical [key, row])."""
-    return leaf_hash(encode([key, value]))
+    return leaf_hash(pack([key, value]))
 
 
 class Table:
@@ -176,7 +176,7 @@ class State:
 
 
 def _head(name: str, subtree: bytes, size: int) -> bytes:
-    return leaf_hash(encode([name, subtree, size]))
+    return leaf_hash(pack([name, subtree, size]))
 
 
 def decode_state(snapshot: bytes) -> State:

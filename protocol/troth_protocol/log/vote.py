@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from troth_protocol.errors import Invalid
 from troth_protocol.log.committee import MEMBERS_MAX, Committee
-from troth_protocol.wire.codec import encode
-from troth_protocol.wire.crypto import KeyPair, preimage, verify
+from troth_protocol.wire.codec import pack
+from troth_protocol.wire.crypto import KeyPair, preimage, verify_known
 from troth_protocol.wire.merkle import branches, leaf_hash, root, root_from_branch
 from troth_protocol.wire.schema import EPOCH, HASH, ID, SIGNATURE, Record, many, nested, uint
 
 VOTE_DOMAIN = "troth/vote/1"
 BATCH_MAX = 256
 _BRANCH_MAX = 8
-_KNOWN_ROOTS_MAX = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ CERTIFICATE = Record(
 
 
 def _message(network: bytes, epoch: int, set_digest: bytes, batch_root: bytes) -> bytes:
-    return preimage(VOTE_DOMAIN, network, encode({"epoch": epoch, "root": batch_root, "set": set_digest}))
+    return preimage(VOTE_DOMAIN, network, pack({"epoch": epoch, "root": batch_root, "set": set_digest}))
 
 
 def sign_votes(
@@ -81,11 +79,6 @@ def sign_votes(
     ]
 
 
-@lru_cache(maxsize=_KNOWN_ROOTS_MAX)
-def _is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
-    return verify(public, message, signature)
-
-
 def verify_vote(vote: Vote, entry: bytes, network: bytes, epoch: int, committee: Committee) -> None:
     """Check one vote for an entry; Invalid: bad_member, bad_branch, bad_signature."""
     if not 0 <= vote.member < len(committee.members):
@@ -93,7 +86,7 @@ def verify_vote(vote: Vote, entry: bytes, network: bytes, epoch: int, committee:
     if root_from_branch(leaf_hash(entry), vote.index, vote.size, vote.branch) != vote.root:
         raise Invalid("bad_branch", "the branch does not lead to the signed root")
     message = _message(network, epoch, committee.digest, vote.root)
-    if not _is_signed(committee.members[vote.member].key, message, vote.signature):
+    if not verify_known(committee.members[vote.member].key, message, vote.signature):
         raise Invalid("bad_signature", f"vote of witness {vote.member}")
 
 
@@ -103,7 +96,7 @@ def is_vote_of(key: bytes, vote: Vote, entry: bytes, network: bytes, epoch: int,
         top = root_from_branch(leaf_hash(entry), vote.index, vote.size, vote.branch)
     except Invalid:
         return False
-    return top == vote.root and _is_signed(
+    return top == vote.root and verify_known(
         key, _message(network, epoch, set_digest, vote.root), vote.signature
     )
 

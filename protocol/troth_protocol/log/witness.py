@@ -12,7 +12,7 @@ from troth_protocol.log.book import LogBook, Missing
 from troth_protocol.log.entry import Entry, SignedHeader
 from troth_protocol.log.keep import keep, pack_vote, place_key
 from troth_protocol.log.vote import BATCH_MAX, VOTE, Certificate, Vote, sign_votes
-from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import ITEMS_MAX, Refuse, StoredAck, VoteFor
 
 
@@ -32,6 +32,7 @@ class Witness:
         self._locked: dict[bytes, Entry] = {}
         self._asked: dict[bytes, bytes] = {}
         self._acks: dict[bytes, list[bytes]] = {}
+        self._known: dict[bytes, bytes] = {}
 
     def restore_vote(self, entry: Entry, vote: Vote) -> None:
         """Take back a vote that is on disk, at start."""
@@ -111,6 +112,17 @@ class Witness:
         if not self.is_reported:
             self._acks.setdefault(peer, []).append(known.id)
         return is_new
+
+    def remember(self, certificate: bytes, entry: bytes) -> None:
+        """These bytes certify a stored entry: its payee will show them again."""
+        self._known[digest(certificate)] = entry
+
+    def is_known(self, peer: bytes, certificate: bytes) -> bool:
+        """Acknowledge, without another look, bytes that were taken before."""
+        entry = self._known.get(digest(certificate))
+        if entry is not None and not self.is_reported:
+            self._acks.setdefault(peer, []).append(entry)
+        return entry is not None
 
     def _find(self, entry: bytes) -> Entry | None:
         stored = self.book.stored.get(entry)

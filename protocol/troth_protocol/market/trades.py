@@ -32,7 +32,6 @@ from troth_protocol.wire.schema import (
 )
 
 NONCE_BYTES: Final = 16
-DOCUMENT_MAX_BYTES: Final = 128
 REASON_MAX_BYTES: Final = 200
 PAYLOAD_MAX_BYTES: Final = 64 * 1024
 
@@ -41,6 +40,7 @@ PAYLOAD_MAX_BYTES: Final = 64 * 1024
 class Request:
     """A buyer asks one seller for a signal; its id names the negotiation, and `nonce` tells two alike apart.
 
+    `document` is the id of the signal document, which the buyer has read and the seller ships.
     `min_weight_ppm` is the citation weight that the buyer has in mind; `deliver` is the last epoch in which the
     signal is of use to it, `expires` the last one in which it waits for an answer.
     """
@@ -49,7 +49,7 @@ class Request:
     seller: bytes
     nonce: bytes
     question: bytes
-    document: str
+    document: bytes
     min_weight_ppm: int
     deliver: int
     expires: int
@@ -165,7 +165,7 @@ _TABLE: Final[Mapping[type[Body], tuple[str, Mapping[str, Kind]]]] = {
             "seller": KEY,
             "nonce": fixed(NONCE_BYTES),
             "question": ID,
-            "document": text(DOCUMENT_MAX_BYTES),
+            "document": ID,
             "min_weight_ppm": uint(PPM),
             "deliver": EPOCH,
             "expires": EPOCH,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from msgpack import Packer
+from msgpack import Packer, unpackb
 
 from troth_protocol.errors import Invalid
 
@@ -35,6 +35,8 @@ MAX_INT: Final = 2**53 - 1
 MAX_KEY_BYTES: Final = 31
 MAX_AMOUNT: Final = 10**38 - 1
 CACHED_KEYS: Final = 1_024
+PEEK_MAX_BYTES: Final = MAX_VALUES  # so that it cannot hold too many values
+PEEK_MAX_ITEMS: Final = 256
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _AMOUNT: Final = re.compile(r"0|[1-9][0-9]{0,37}")
@@ -46,9 +48,16 @@ def encode(value: Value) -> bytes:
 
     Raises Invalid: nil, float, bad_type, int_range, bad_key, utf8, depth, too_many, too_large.
     """
-    canonical = _Canonical().value(value, MAX_DEPTH)
+    return pack(_Canonical().value(value, MAX_DEPTH))
+
+
+def pack(value: Value) -> bytes:
+    """`encode` without its checks, six times as fast: for values that a schema has dumped, canonical already.
+
+    Raises Invalid: utf8, too_large.
+    """
     try:
-        data: bytes = Packer(strict_types=True, buf_size=_PACKER_BYTES).pack(canonical)
+        data: bytes = Packer(strict_types=True, buf_size=_PACKER_BYTES).pack(value)
     except UnicodeEncodeError:
         raise Invalid("utf8", "a lone surrogate") from None
     if len(data) > MAX_FRAME_BYTES:
@@ -74,6 +83,21 @@ def decode(data: bytes | bytearray | memoryview) -> Value:
         raise Invalid("truncated") from None
     if end < len(data):
         raise Invalid("trailing", f"{len(data) - end} bytes")
+    return value
+
+
+def peek(data: bytes) -> Value | None:
+    """What msgpack's own unpacker makes of short data, or None if it makes nothing of it.
+
+    Nothing but a hint: it takes much that `decode` refuses, so whoever uses it packs what came of it and compares.
+    Arrays are allocated as declared, so they are limited: what nests them to msgpack's own limit takes 2 MB.
+    """
+    if len(data) > PEEK_MAX_BYTES:
+        return None
+    try:
+        value: Value = unpackb(data, max_array_len=PEEK_MAX_ITEMS, max_ext_len=0, strict_map_key=True)
+    except (ValueError, RecursionError):  # msgpack's errors and a wrong UTF-8 are ValueErrors
+        return None
     return value
 
 

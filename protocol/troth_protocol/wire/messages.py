@@ -27,16 +27,17 @@ from troth_protocol.wire.schema import (
 OBJECT_MAX_BYTES = 132 * 1024
 ITEMS_MAX = 4096
 DOCUMENTS_MAX = 32
+TEXT_MAX_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First on every link, and again when it changes: who this is and how far it has come."""
+    """First on every link, and again when it changes: who this is, what it sells (name, id), how far it has come."""
 
     software: str
     network: bytes
     name: str
-    documents: tuple[str, ...]
+    documents: tuple[tuple[str, bytes], ...]
     epoch: int
 
 
@@ -106,6 +107,13 @@ class Entries:
 
     epoch: int
     items: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WantFeed:
+    """Send this epoch's certified entries as they are stored, until it is sealed."""
+
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,21 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class WantDocument:
+    """Send the signal document of that id."""
+
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentMsg:
+    """The signal document of that id; without a text, it is not held here."""
+
+    id: bytes
+    text: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """One signed message of a negotiation or delivery; its kind is inside the signed bytes."""
 
@@ -233,6 +256,7 @@ Message: TypeAlias = (
     | WantLog
     | WantEntries
     | Entries
+    | WantFeed
     | ReportMsg
     | WantReport
     | Ballot
@@ -246,6 +270,8 @@ Message: TypeAlias = (
     | WantHead
     | Head
     | Gone
+    | WantDocument
+    | DocumentMsg
     | Trade
 )
 
@@ -257,7 +283,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
             "software": text(64),
             "network": ID,
             "name": text(64),
-            "documents": many(text(128), DOCUMENTS_MAX),
+            "documents": many(row(text(128), ID), DOCUMENTS_MAX),
             "epoch": EPOCH,
         },
     ),
@@ -278,6 +304,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
     WantLog: ("want_log", {"author": KEY, "epoch": EPOCH, "first": SEQ, "last": SEQ}),
     WantEntries: ("want_entries", {"epoch": EPOCH, "entries": many(ID, 512)}),
     Entries: ("entries", {"epoch": EPOCH, "items": many(row(_OBJECT, _OBJECT), ITEMS_MAX)}),
+    WantFeed: ("want_feed", {"epoch": EPOCH}),
     ReportMsg: ("report", {"header": blob(1024), "signature": SIGNATURE, "body": optional(_OBJECT)}),
     WantReport: ("want_report", {"epoch": EPOCH, "report": ID}),
     Ballot: ("ballot", {"epoch": EPOCH, "ballot": blob(200_000)}),
@@ -303,6 +330,8 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
         {"nonce": HASH, "epoch": EPOCH, "entry": optional(_OBJECT)},
     ),
     Gone: ("gone", {"what": text(32), "epoch": EPOCH}),
+    WantDocument: ("want_document", {"document": ID}),
+    DocumentMsg: ("document", {"id": ID, "text": optional(blob(TEXT_MAX_BYTES))}),
     Trade: ("trade", {"body": blob(200_000), "signature": SIGNATURE}),
 }
 

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Generic, Never, TypeAlias, TypeVar, cast
 
 from troth_protocol.errors import Invalid
-from troth_protocol.wire.codec import Value, decode, decode_amount, encode, encode_amount
+from troth_protocol.wire.codec import Value, decode, decode_amount, encode_amount, pack, peek
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -32,6 +32,12 @@ class Kind:
 
 
 def _same(value: Value) -> Value:
+    return value
+
+
+def _whole(value: int) -> int:
+    if not -MAX_INT <= value <= MAX_INT:
+        raise Invalid("int_range")
     return value
 
 
@@ -76,7 +82,7 @@ def uint(limit: int = MAX_INT) -> Kind:
             raise Invalid("bad_field", f"expected a whole number up to {limit}")
         return value
 
-    return Kind("uint" if limit == MAX_INT else f"uint ..{limit}", load, _same)
+    return Kind("uint" if limit == MAX_INT else f"uint ..{limit}", load, _whole)
 
 
 def choice(*words: str) -> Kind:
@@ -149,6 +155,23 @@ EPOCH = uint()
 SEQ = uint()
 
 
+def read(data: bytes, load: Callable[[Value], T], dump: Callable[[T], Value]) -> T:
+    """Load what canonical bytes say; Invalid as `codec.decode` and `load` raise it.
+
+    Short data takes a short cut: what is loaded and dumped again to the same bytes was canonical, for a schema dumps
+    nothing else. Whatever fails on it, the strict way says why.
+    """
+    value = peek(data)
+    if value is not None:
+        try:
+            item = load(value)
+            if pack(dump(item)) == data:
+                return item
+        except Invalid:
+            pass
+    return load(decode(data))
+
+
 class Record(Generic[T_co]):
     """A map with named fields that loads to one class, whose attributes have the same names."""
 
@@ -169,7 +192,8 @@ class Record(Generic[T_co]):
         if type(value) is not dict:
             raise Invalid("bad_field", f"{self.name}: expected a map")
         if not self._names.issuperset(value):
-            raise Invalid("unknown_field", f"{self.name}.{min(set(value) - self._names)}")
+            unknown = next(key for key in value if key not in self._names)
+            raise Invalid("unknown_field", f"{self.name}.{unknown!s:.40}")
         return self._make(**self._arguments(value))
 
     def _arguments(self, value: Mapping[str, Value]) -> dict[str, object]:
@@ -187,7 +211,7 @@ class Record(Generic[T_co]):
         return arguments
 
     def dump(self, item: object) -> Value:
-        """The value that loads to `item` (absent optional fields left out)."""
+        """The value that loads to `item`, its keys in canonical order (absent optional fields left out)."""
         out: dict[str, Value] = {}
         for key, dump, get in self._dumps:
             found = get(item)
@@ -197,11 +221,11 @@ class Record(Generic[T_co]):
 
     def decode(self, data: bytes) -> T_co:
         """Load from canonical bytes."""
-        return self.load(decode(data))
+        return read(data, self.load, self.dump)
 
     def encode(self, item: object) -> bytes:
         """Canonical bytes of `item`."""
-        return encode(self.dump(item))
+        return pack(self.dump(item))
 
 
 class Variant(Generic[T]):
@@ -225,15 +249,15 @@ class Variant(Generic[T]):
         record = self._of_class[type(item)]
         out = cast(dict[str, Value], record.dump(item))
         out[self.tag] = record.name
-        return out
+        return dict(sorted(out.items()))
 
     def decode(self, data: bytes) -> T:
         """Load from canonical bytes."""
-        return self.load(decode(data))
+        return read(data, self.load, self.dump)
 
     def encode(self, item: T) -> bytes:
         """Canonical bytes of `item`."""
-        return encode(self.dump(item))
+        return pack(self.dump(item))
 
     def name_of(self, item: T) -> str:
         """The catalogue name of an item."""

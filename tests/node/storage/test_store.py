@@ -307,3 +307,30 @@ def fill(store: Store) -> list[bytes]:
         except StoreError:
             return keys[:number]
     raise AssertionError("the disk never filled up")
+
+
+class TestLazy:
+    """Rows that may wait for the next synced commit: they are read at once, and cost no sync of their own."""
+
+    def test_a_lazy_row_is_there_and_after_a_restart_too(self, store: Store, path: Path) -> None:
+        store.apply([put(b"a", b"1")], durable=False)
+        assert store.get("entries", b"a") == b"1"
+        store.close()
+        with Store.open(path, ["entries", "votes"]) as again:
+            assert again.get("entries", b"a") == b"1"
+
+    def test_only_a_durable_call_syncs(self, store: Store) -> None:
+        def level() -> int:
+            return int(store._connection.pragma("synchronous"))
+
+        store.apply([put(b"a", b"1")], durable=False)
+        assert level() == 1
+        store.apply([put(b"b", b"1")])
+        assert level() == 2
+
+    def test_after_a_conflict_in_a_lazy_call_the_next_durable_one_syncs(self, store: Store) -> None:
+        store.apply([put(b"a", b"1", once=True)])
+        with pytest.raises(StoreConflict):
+            store.apply([put(b"a", b"2", once=True)], durable=False)
+        store.apply([put(b"b", b"1")])
+        assert int(store._connection.pragma("synchronous")) == 2

@@ -130,7 +130,7 @@ def test_a_large_cut_comes_chunk_by_chunk(monkeypatch):
 
 def test_a_chunk_that_nobody_asked_for_changes_nothing(stage):
     stage.say(BRUNO, EMIL, Chunk(digest(b"x"), 0, 1, b"", ()))
-    stage.say(BRUNO, EMIL, Entries(1, ((b"x", b"y"),)))
+    stage.say(BRUNO, EMIL, Entries(7, ((b"x", b"y"),)))
     stage.say(BRUNO, EMIL, Gone("entries", 1))
     stage.say(BRUNO, EMIL, Snapshot(1, digest(b"x"), 1))
     assert not stage.notices(EMIL, PeerFault)

@@ -11,7 +11,7 @@ from troth_protocol.evidence import entry_fork, verify_evidence
 from troth_protocol.log.entry import load_entry
 from troth_protocol.log.keep import place_key, unpack_stored, unpack_vote
 from troth_protocol.log.ops import Bond, Resume, Transfer
-from troth_protocol.log.vote import BATCH_MAX, VOTE, verify_vote
+from troth_protocol.log.vote import BATCH_MAX, CERTIFICATE, VOTE, verify_vote
 from troth_protocol.log.witness import Witness
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import ITEMS_MAX, Refuse, StoredAck, VoteFor
@@ -363,3 +363,21 @@ def test_strangers_leave_nothing_in_memory(net, witness):
     kept = (witness.locks, witness.votes, witness.forks, witness._asked, witness._acks, witness._pending)
     assert [len(part) for part in kept] == [0] * 6
     assert len(witness.book._views) == 0
+
+
+# Shown again
+
+
+def test_a_certificate_that_its_payee_shows_again_is_acknowledged_unread(net, witness):
+    entry = net.entry(ERIN, Bond(1, "agent"))
+    certificate = net.certify(entry)
+    data = CERTIFICATE.encode(certificate)
+    assert not witness.is_known(PEER, data)
+    show(witness, certificate, entry)
+    witness.remember(data, entry.id)
+    assert witness.is_known(OTHER, data)
+    [answer] = said(witness)
+    assert answer == StoredAck(1, (entry.id,))
+    witness.is_reported = True
+    assert witness.is_known(OTHER, data)
+    assert not said(witness)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgpack import Packer
 
 from troth_protocol.errors import Invalid
-from troth_protocol.wire.codec import encode
+from troth_protocol.wire.codec import PEEK_MAX_BYTES, decode, encode, peek
 from troth_protocol.wire.schema import (
     AMOUNT,
     EPOCH,
@@ -28,6 +29,7 @@ from troth_protocol.wire.schema import (
     many,
     nested,
     optional,
+    read,
     row,
     text,
     uint,
@@ -129,6 +131,17 @@ def test_what_a_kind_refuses(kind, value):
 )
 def test_an_amount_has_one_spelling(value):
     assert code(AMOUNT.load, value) == "bad_amount"
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53)])
+def test_a_number_that_cannot_travel_is_not_written(number):
+    assert code(uint(9).dump, number) == "int_range"
+
+
+@pytest.mark.parametrize("shape", [Point(3), Point(0, "ab"), Segment((Point(1), Point(2, "x")), "blue")])
+def test_what_a_variant_writes_is_canonical(shape):
+    assert SHAPE.encode(shape) == encode(SHAPE.dump(shape))
+    assert list(SHAPE.dump(shape)) == sorted(SHAPE.dump(shape))
 
 
 @pytest.mark.parametrize("amount", [-1, 10**38, True, "1"])
@@ -251,3 +264,38 @@ def test_any_bytes_decode_and_encode_to_themselves_or_are_invalid(data):
     except Invalid:
         return
     assert SHAPE.encode(item) == data
+
+
+def verdict(load, data):
+    """What is loaded, or the code of the refusal."""
+    try:
+        return load(data)
+    except Invalid as refusal:
+        return refusal.code
+
+
+@given(
+    values, st.integers(0, 60), st.integers(0, 255), st.sampled_from(["change", "insert", "remove", "append"])
+)
+def test_the_short_cut_never_changes_a_verdict(value, place, byte, what):
+    spoilt = bytearray(Packer().pack(value))
+    place %= len(spoilt)
+    if what == "change":
+        spoilt[place] = byte
+    elif what == "insert":
+        spoilt.insert(place, byte)
+    elif what == "remove":
+        del spoilt[place]
+    else:
+        spoilt.append(byte)
+    for record in (SHAPE, POINT, SEGMENT):
+        data = bytes(spoilt)
+        assert verdict(record.decode, data) == verdict(lambda data, r=record: r.load(decode(data)), data)
+
+
+def test_what_is_long_takes_no_short_cut():
+    assert peek(bytes(PEEK_MAX_BYTES + 1)) is None
+    assert peek(b"\xdd\xff\xff\xff\xff") is None
+    assert peek(encode([1] * 300)) is None
+    items = many(uint(9), 300)
+    assert read(encode([1] * 300), items.load, items.dump) == (1,) * 300
