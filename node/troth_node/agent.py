@@ -129,11 +129,16 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Probabilities in ppm (one per outcome, adding up to 1,000,000), why, and the share of free balance to wager."""
+    """Probabilities in ppm (one per outcome, adding up to 1,000,000), why, and the share of free balance to wager.
+
+    With `parts` the wager is one of so many even parts of what was free when the questions whose commits are open
+    opened, rounded down: whoever answers n of them puts an n-th on each.
+    """
 
     ppm: tuple[int, ...]
     rationale: str
     wager_ppm: int
+    parts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contribution
 from troth_protocol.insight.results import Settlement
 from troth_protocol.log.author import Finalized, Refused
-from troth_protocol.log.rows import Question
+from troth_protocol.log.rows import Commit, Question
 from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import digest
@@ -229,16 +229,29 @@ class Player:
         citations = await self._citations(play, signals, forecast)
         contribution = Contribution(play.view.id, _cut(forecast.rationale), citations, ppm=forecast.ppm)
         play.forecast = forecast
-        play.wager = self._wager(forecast.wager_ppm)
+        play.wager = self._wager(forecast)
         self.duties.commit(contribution, play.wager)
         self.runtime.kick()
 
-    def _wager(self, share_ppm: int) -> int:
+    def _wager(self, forecast: Forecast) -> int:
         """A share of what is free now; at least the least wager if that can be paid, else none."""
         free = self.core.chain.book.view(self.core.keys.public).balance - self.duties.reserved()
         least = self.core.genesis.rules.min_wager
-        wager = max(free * share_ppm // PPM, least)
-        return wager if wager <= free else 0
+        if forecast.parts is not None:
+            wager = self._stake() // max(forecast.parts, 1)
+        else:
+            wager = max(free * forecast.wager_ppm // PPM, least)
+        return wager if least <= wager <= free else 0
+
+    def _stake(self) -> int:
+        """The sealed balance, with what is sealed of wagers on questions that still take commits."""
+        state, me = self.core.chain.state, self.core.keys.public
+        wagered = sum(
+            commit.wager
+            for _, commit in state.rows("commits", Commit)
+            if commit.author == me and state.question(commit.question).is_commit_open(self.core.epoch)
+        )
+        return state.account(me).balance + wagered
 
     async def _citations(
         self, play: Play, signals: Sequence[Signal], output: Production | Forecast

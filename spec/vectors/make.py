@@ -33,6 +33,7 @@ FILES: Final = {
     "seals.json": ("seals", "seals"),
     "prior.json": ("insight", "prior"),
     "score.json": ("score", "score"),
+    "shares.json": ("shares", "shares"),
     "flow.json": ("insight", "flow_file"),
     "oracle.json": ("oracle", "oracle"),
     "contributions.json": ("contributions", "contributions"),

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "init": "troth_node.cli.init",
     "node": "troth_node.cli.node",
     "swarm": "troth_node.cli.swarm",
+    "replay": "troth_node.cli.replay",
     "log": "troth_node.cli.log",
     "balance": "troth_node.cli.balance",
     "verify": "troth_node.cli.verify",
