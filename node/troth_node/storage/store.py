@@ -7,10 +7,13 @@ start) and the store is *poisoned*: the kernel may already have dropped the page
 so a second fsync that succeeds would prove nothing. A poisoned store answers no call but `close`; the node
 stops and starts again from the disk.
 
+SQLite does not notice most damage, so every row carries a sum, which every read checks, and `open` checks those
+of all rows: see damage.py.
+
 SQLite's own checkpoints hide their errors, both the automatic ones and the one at close. Therefore they are
 switched off, and the store checkpoints by itself where an error can be seen.
 
-This is the only module that imports apsw. No other SQLite may open the file in this process: closing a second
+Only this package imports apsw. No other SQLite may open the file in this process: closing a second
 descriptor drops the first one's locks. One caller at a time; any thread.
 """
 
@@ -24,13 +27,22 @@ from typing import Any, Final, Self, assert_never
 
 import apsw
 
+from troth_node.storage.damage import (
+    TABLE_MARK,
+    check_rows,
+    check_structure,
+    explain,
+    read_meta,
+    row_damage,
+    row_sum,
+)
 from troth_node.storage.errors import LockHeld, StoreConflict, StoreError
-from troth_node.storage.files import PRIVATE_FILE_MODE, Lock, sync_directory
+from troth_node.storage.files import PRIVATE_FILE_MODE, Lock, rename_file, sync_directory, sync_file
 from troth_protocol.effects import Erase, Persist, Write
 
 __all__ = ["FORMAT", "Store", "StoreConflict", "StoreError"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _APPLICATION_ID: Final = 0x54726F74  # "Trot"
 _CHECKPOINT_PAGES: Final = 4_000  # 16 MiB of log: the price of reading it again after a crash is some 50 ms
@@ -45,20 +57,6 @@ _PRAGMAS: Final = (
     ("trusted_schema", "OFF", 0),  # a crafted file runs no code
     ("cell_size_check", "ON", 1),  # damage is found sooner
     ("mmap_size", "0", 0),  # an I/O error is an error, not a signal
-)
-
-_ADVICE: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
-    (apsw.BusyError, "locked by another program; close that program, then start again"),
-    (
-        apsw.NotADBError,
-        "not a Troth store, or its first page is damaged; restore a backup or move the file away",
-    ),
-    (apsw.CorruptError, "damaged; move it away, then restore a backup or rebuild from peers"),
-    (apsw.FullError, "the disk is full; free some space, then start again"),
-    (apsw.IOError, "the disk failed to read or write; check it, then start again"),
-    (apsw.CantOpenError, "cannot be opened; check that the path is a file and yours"),
-    (apsw.ReadOnlyError, "read-only; make the file and its directory writable, then start again"),
-    (apsw.PermissionsError, "access denied; check whose file it is"),
 )
 
 
@@ -95,7 +93,7 @@ class Store:
             return cls._open_locked(path, lock, tables)
         except apsw.Error as error:
             lock.release()
-            raise StoreError(_explain(path, error)) from error
+            raise StoreError(explain(path, error)) from error
         except OSError as error:
             lock.release()
             raise StoreError(f"{path}: {error.strerror}; check the directory and the disk") from error
@@ -111,15 +109,13 @@ class Store:
         try:
             _check_identity(path, connection)
             _configure(path, connection)
-            _check_structure(path, connection)
+            check_structure(path, connection)
             store = cls(path, connection, lock, tables)
             connection.set_wal_hook(store._note_log_pages)  # takes the place of automatic checkpoints
             for name in tables:
-                connection.execute(
-                    f'CREATE TABLE IF NOT EXISTS "{name}"'
-                    "(key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID"
-                )
-            store.generation = _read_meta(connection)["generation"]
+                _make_table(connection, name)
+                check_rows(path, connection, name)
+            store.generation = read_meta(connection)["generation"]
             sync_directory(path.parent)  # the log's name: SQLite syncs it too, but hides it if that fails
         except BaseException:
             connection.close(force=True)
@@ -158,10 +154,12 @@ class Store:
     def _write(self, connection: apsw.Connection, write: Write) -> None:
         match write:
             case Persist(table, key, value, once=False):
-                connection.execute(f'INSERT OR REPLACE INTO "{table}" VALUES (?, ?)', (key, value))
+                row = (key, value, row_sum(table, key, value))
+                connection.execute(f'INSERT OR REPLACE INTO "{table}" VALUES (?, ?, ?)', row)
             case Persist(table, key, value):
                 connection.execute(
-                    f'INSERT INTO "{table}" VALUES (?, ?) ON CONFLICT (key) DO NOTHING', (key, value)
+                    f'INSERT INTO "{table}" VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING',
+                    (key, value, row_sum(table, key, value)),
                 )
                 if connection.changes() == 0 and _select(connection, table, key) != value:
                     raise StoreConflict(table, key)
@@ -193,10 +191,12 @@ class Store:
         return self._scan_pages(table, prefix, start)
 
     def _scan_pages(self, table: str, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-        query = f'SELECT key, value FROM "{table}" WHERE key >= ? ORDER BY key LIMIT {_SCAN_ROWS}'
+        query = f'SELECT key, value, sum FROM "{table}" WHERE key >= ? ORDER BY key LIMIT {_SCAN_ROWS}'
         rows = self._read(query, start)
         while rows:
-            for key, value in rows:
+            for key, value, found in rows:
+                if found != row_sum(table, key, value):
+                    raise self._poison(row_damage(table, key))
                 if not key.startswith(prefix):
                     return
                 yield key, value
@@ -221,11 +221,11 @@ class Store:
             raise StoreError(f"{path}: {error.strerror}; choose another place for the copy") from error
         try:
             connection.execute("VACUUM INTO ?", (str(path),))
-            _sync_file(path)
+            sync_file(path)
             sync_directory(path.parent)
         except apsw.Error as error:
             path.unlink()
-            raise StoreError(f"no copy was made: {_explain(path, error)}") from error
+            raise StoreError(f"no copy was made: {explain(path, error)}") from error
         except OSError as error:
             path.unlink()
             raise StoreError(f"{path}: {error.strerror}; no copy was made, check that disk") from error
@@ -268,7 +268,7 @@ class Store:
             raise self._poison(error) from error
 
     def _poison(self, error: apsw.Error) -> StoreError:
-        self._fault = _explain(self._path, error)
+        self._fault = explain(self._path, error)
         return StoreError(self._fault)
 
     def _roll_back(self, connection: apsw.Connection) -> None:
@@ -314,8 +314,17 @@ def _create(path: Path) -> None:
         )
     finally:
         connection.close(force=True)
-    fresh.rename(path)
-    sync_directory(path.parent)
+    rename_file(fresh, path)
+
+
+def _make_table(connection: apsw.Connection, name: str) -> None:
+    """Together with its name in the description, so that either without the other is damage."""
+    if TABLE_MARK + name not in read_meta(connection):
+        connection.execute(
+            f'BEGIN; CREATE TABLE "{name}"'
+            "(key BLOB PRIMARY KEY, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+            f"INSERT INTO meta VALUES ('{TABLE_MARK}{name}', 1); COMMIT"
+        )
 
 
 def _check_identity(path: Path, connection: apsw.Connection) -> None:
@@ -324,12 +333,16 @@ def _check_identity(path: Path, connection: apsw.Connection) -> None:
     connection.pragma("locking_mode", "EXCLUSIVE")
     if connection.pragma("application_id") != _APPLICATION_ID:
         raise StoreError(f"{path}: not a Troth store, or emptied; choose another path or restore a backup")
-    meta = _read_meta(connection)
+    meta = read_meta(connection)
     if not {"format", "generation"} <= meta.keys():
         raise StoreError(f"{path}: damaged, its own description is missing; restore a backup")
     if meta["format"] > FORMAT:
         raise StoreError(
             f"{path}: format {meta['format']} is newer than {FORMAT}; start a newer version of the node"
+        )
+    if meta["format"] < FORMAT:
+        raise StoreError(
+            f"{path}: format {meta['format']} is older than {FORMAT}; move it away, the node rebuilds it from peers"
         )
 
 
@@ -344,34 +357,9 @@ def _configure(path: Path, connection: apsw.Connection) -> None:
             raise StoreError(f"{path}: SQLite keeps {name} at {actual}; use the SQLite that comes with apsw")
 
 
-def _check_structure(path: Path, connection: apsw.Connection) -> None:
-    [(finding,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
-    if finding != "ok":
-        line = " ".join(str(finding).split())
-        raise StoreError(
-            f"{path}: damaged ({line}); move it away, then restore a backup or rebuild from peers"
-        )
-
-
-def _read_meta(connection: apsw.Connection) -> dict[str, int]:
-    rows: list[tuple[Any, ...]] = connection.execute("SELECT key, value FROM meta").fetchall()
-    return dict(rows)
-
-
 def _select(connection: apsw.Connection, table: str, key: bytes) -> bytes | None:
-    query = f'SELECT value FROM "{table}" WHERE key = ?'
+    query = f'SELECT value, sum FROM "{table}" WHERE key = ?'
     rows: list[tuple[Any, ...]] = connection.execute(query, (key,)).fetchall()
+    if rows and rows[0][1] != row_sum(table, key, rows[0][0]):
+        raise row_damage(table, key)
     return rows[0][0] if rows else None
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _explain(path: Path, error: apsw.Error) -> str:
-    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "SQLite refused; report this")
-    return f"{path}: {advice} ({type(error).__name__}: {' '.join(str(error).split())})"
