@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SOFTWARE: Final = "troth/0.1.0"
 EVENTS_PER_TURN: Final = 512
+#: Tables whose rows a promise rests on that is not signed: store-acks, and to vote no more in an epoch.
+PROMISED: Final = frozenset({"entries", "close"})
 
 log = structlog.get_logger()
 
@@ -76,10 +78,16 @@ class Disk:
         self.home.settle()
 
     def commit(self, writes: Sequence[Write]) -> None:
-        """One transaction on synced disk, then the guard, then the caller may send."""
-        is_signed = any(isinstance(write, Persist) and write.once for write in writes)
-        generation = self.store.apply(writes, signed=is_signed)
-        if is_signed:
+        """One transaction on synced disk, then the guard, then the caller may send.
+
+        The guard counts whatever an older copy of the store must not forget. Raises StorageError: then nothing more
+        may be sent, and the process ends.
+        """
+        is_counted = any(
+            isinstance(write, Persist) and (write.once or write.table in PROMISED) for write in writes
+        )
+        generation = self.store.apply(writes, signed=is_counted)
+        if is_counted:
             self.guard.advance(generation)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from troth_node.agent import Agent, Json
 from troth_node.loader import load_agent
 from troth_node.player import Player
 from troth_node.runtime import Disk, Runtime
+from troth_node.storage.errors import StorageError
 from troth_node.storage.home import Home
 from troth_node.swarm.scenario import NodePlan, Plan
 from troth_protocol.core import EpochOpened, PeerFault, Restoring
@@ -42,18 +43,21 @@ class Pipes:
     status: int
 
 
-def main(plan: Plan, node: NodePlan, home: Path, pipes: Pipes) -> NoReturn:
+def main(
+    plan: Plan, node: NodePlan, home: Path, pipes: Pipes, make: Callable[..., Child] | None = None
+) -> NoReturn:
     """Run a node until told to stop; never returns to the caller's stack, which belongs to the supervisor."""
     code = 1
     try:
         _detach(home)
-        trio.run(partial(_Child(plan, node, home, pipes).run), strict_exception_groups=True)
+        trio.run(partial((make or Child)(plan, node, home, pipes).run), strict_exception_groups=True)
         code = 0
     except BaseException as error:  # noqa: BLE001 - the supervisor must hear of it, whatever it is
         reason = _first_line(error)
-        structlog.get_logger().error("node stopped", reason=reason, exc_info=True)
         with suppress(OSError):
             os.write(pipes.status, json.dumps({"event": "fault", "reason": reason}).encode() + b"\n")
+        with suppress(OSError):  # the log may be on the very disk that is full
+            structlog.get_logger().error("node stopped", reason=reason, exc_info=True)
     finally:
         with suppress(Exception):
             sys.stdout.flush()
@@ -64,6 +68,8 @@ def _first_line(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     text = str(error).splitlines()
+    if text and isinstance(error, StorageError):
+        return text[0]  # written for the operator
     return f"{type(error).__name__}: {text[0] if text else ''}"
 
 
@@ -93,7 +99,7 @@ def configure_log(stream: object) -> None:
     )
 
 
-class _Child:
+class Child:
     """The node's nursery tree: network, core, player, and the conversation with the supervisor."""
 
     def __init__(self, plan: Plan, node: NodePlan, home: Path, pipes: Pipes) -> None:

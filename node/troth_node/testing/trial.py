@@ -118,6 +118,8 @@ class Recorder:
         match message:
             case VoteFor():
                 self.once((me, "vote", message.entry), message.vote)
+                header = self.headers[message.entry]
+                self.once((me, "place", header.epoch, header.author, header.seq), message.entry)
             case StoredAck():
                 assert (me, message.epoch) not in self._reported, "an ack after the own report"
             case ReportMsg():

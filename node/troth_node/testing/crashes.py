@@ -1,0 +1,363 @@
+"""One node of a simulated network is a real process on a real disk, and dies or is refused at a point that is chosen.
+
+Everybody else is a core in memory (`trial.Trial`); whatever the process sends is recorded like what they send, and its
+store takes part in the same checks as theirs. A `CrashTrial` ends with the audit of the real store.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, cast
+
+from troth_node.audit import audit_store, replay
+from troth_node.runtime import Archive
+from troth_node.storage.home import Home
+from troth_node.storage.store import Store
+from troth_node.testing.actor import Actor, Habits
+from troth_node.testing.faults import Fault
+from troth_node.testing.remote import (
+    FAULT,
+    FINAL,
+    FRAME,
+    KEY_BYTES,
+    LATE,
+    LINK_DOWN,
+    LINK_UP,
+    POINTS,
+    REST,
+    RESTORING,
+    SENT,
+    STOP,
+    TIME,
+    Order,
+    Wire,
+    REST_MARK,
+    TIME_STAMP,
+)
+from troth_node.testing.trial import Options, Trial
+from troth_node.testing.world import Disk, SimNode, World
+from troth_protocol.close.light import genesis_committee
+from troth_protocol.core import TABLES, Core, Profile, Restoring
+from troth_protocol.effects import Effect, Notice, Send
+from troth_protocol.genesis import Genesis
+from troth_protocol.log.author import Finalized
+from troth_protocol.log.committee import Committee
+from troth_protocol.wire.messages import MESSAGES
+
+#: Everybody works, nobody changes the witness set.
+HABITS: Final = Habits(rebond=0.0, forget=0.0)
+#: The epoch at whose opening the first process is stopped politely, and the one that all must reach.
+PAUSE_EPOCH: Final = 3
+LAST_EPOCH: Final = 5
+LIMIT_MS: Final = 20_000
+ENDED_BY_KILL: Final = -9
+DOWN_MS: Final = (20, 120)
+
+
+class Nursery:
+    """The process that node processes are forked from, one at a time."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "troth_node.testing.remote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def start(self, order: Order, listener: socket.socket) -> Wire:
+        """Fork a node; the wire to it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(order.line())
+        self._process.stdin.flush()
+        end, _ = listener.accept()
+        return Wire(end)
+
+    def wait(self) -> int:
+        """The exit status of the node that has ended; a negative signal number if it was killed."""
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """No more nodes."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+
+@dataclass(slots=True)
+class _View:
+    """What `Recorder` asks a core's chain for."""
+
+    network: bytes
+    committee: Committee
+
+
+@dataclass
+class Life:
+    """One life of the node process: how it ended, and what it passed on the way."""
+
+    fault: Fault
+    code: int | None = None
+    reason: str = ""
+    points: int = 0
+    failed: str = ""
+    late: int = 0
+    names: Counter[str] = field(default_factory=Counter)
+    restoring: list[int] = field(default_factory=list)
+
+
+class Remote:
+    """Stands in the world where a core stands, and passes everything on to the process."""
+
+    def __init__(self, trial: CrashTrial, node: SimNode, life: Life) -> None:
+        genesis = trial.world.genesis
+        self.life = life
+        self.epoch = 1
+        self.may_sign = False
+        self.chain = _View(genesis.network(), genesis_committee(genesis))
+        self.witness = None
+        self.due = math.inf
+        self._trial = trial
+        self._node = node
+        self._effects: list[Effect] = []
+        order = Order(
+            str(trial.home), trial.address, node.name, trial.options.seed, life.fault, _habits(trial), node.is_restored
+        )
+        self._wire = trial.nursery.start(order, trial.listener)
+        self._listen()
+
+    # What the world does with a core
+
+    def start(self) -> None:
+        """It started with its process."""
+
+    def link_up(self, peer: bytes) -> None:
+        self._tell(LINK_UP, peer)
+
+    def link_down(self, peer: bytes) -> None:
+        self._tell(LINK_DOWN, peer)
+
+    def frame(self, peer: bytes, payload: bytes) -> None:
+        self._tell(FRAME, peer + payload)
+
+    def wake(self) -> None:
+        """Time has passed."""
+        self._tell(TIME, b"")
+
+    def drain(self) -> list[Effect]:
+        """What has left since the last call; once the process has ended, the world hears of it."""
+        effects, self._effects = self._effects, []
+        if not effects and self.life.code is not None:
+            self._trial.died(self._node)
+        return effects
+
+    def stop(self) -> None:
+        """End it politely: the store is closed."""
+        self._send(STOP, b"")
+        self._listen()
+        assert self.life.code is not None
+
+    def _tell(self, kind: bytes, data: bytes) -> None:
+        now = max(self._trial.world.now_ms / 1000, self.due if kind == TIME else 0.0)
+        self._send(kind, TIME_STAMP.pack(now) + data)
+        self._listen()
+
+    def _send(self, kind: bytes, data: bytes) -> None:
+        if self.life.code is None:
+            try:
+                self._wire.put(kind, data)
+            except OSError:
+                self._ended()
+
+    def _listen(self) -> None:
+        """Until it is at rest or at its end."""
+        while self.life.code is None:
+            record = self._wire.get()
+            if record is None:
+                self._ended()
+                return
+            kind, data = record
+            if kind == REST:
+                self._at_rest(data)
+                return
+            self._heard(kind, data)
+
+    def _at_rest(self, data: bytes) -> None:
+        due, self.epoch, self.may_sign = REST_MARK.unpack(data)
+        if due != self.due and math.isfinite(due):
+            self._trial.wake_later(self._node, due)
+        self.due = due
+        if self.epoch >= PAUSE_EPOCH:
+            self._trial.pause()
+
+    def _heard(self, kind: bytes, data: bytes) -> None:
+        if kind in (SENT, LATE):
+            self.life.late += kind == LATE
+            send = Send(data[:KEY_BYTES], data[KEY_BYTES:])
+            self._node.said[id(send)] = MESSAGES.decode(send.payload)
+            self._effects.append(send)
+        elif kind == FINAL:
+            self._effects.append(Notice(Finalized(0, data)))
+        elif kind == RESTORING:
+            until = int.from_bytes(data, "big")
+            self.life.restoring.append(until)
+            self._effects.append(Notice(Restoring(until)))
+        elif kind == FAULT:
+            self.life.reason = data.decode()
+        elif kind == POINTS:
+            self.life.points, self.life.failed, names = json.loads(data)
+            self.life.names = Counter(names)
+
+    def _ended(self) -> None:
+        self._wire.end.close()
+        self.life.code = self._trial.nursery.wait()
+
+
+def _habits(trial: CrashTrial) -> dict[str, float]:
+    return {name: getattr(trial.habits, name) for name in Habits.__slots__}
+
+
+class CrashTrial(Trial):
+    """A run in which the node at one place is a process. `lives` tells how its processes fared, in order."""
+
+    def __init__(
+        self,
+        options: Options,
+        place: int,
+        directory: Path,
+        nursery: Nursery,
+        faults: Sequence[Fault] = (),
+        habits: Habits = HABITS,
+    ) -> None:
+        super().__init__(options)
+        self.habits = habits
+        self.place = place
+        self.victim = self.world.nodes[self.keys[place]]
+        self.home = directory / "home"
+        self.nursery = nursery
+        self.faults = list(faults)
+        self.has_paused = False
+        self.lives: list[Life] = []
+        self.address = str(directory / "wire")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.address)
+        self.listener.listen()
+        self.actors = {key: Actor(options.seed, self.world.nodes[key].name, habits) for key in self.keys}
+        self.world.makers[self.victim.keys.public] = self._make
+        Home.create(self.home, self.victim.keys.seed, self.world.genesis.encode()).close()
+
+    # The run
+
+    def run(self) -> None:
+        """Some epochs of work through all faults, then the checks."""
+        self._set_up()
+        done = self.world.run(self._is_done, LIMIT_MS)
+        assert done, f"epochs {[core.epoch for core in self.cores()]}, wanted {LAST_EPOCH}: no progress"
+        self.check()
+
+    def _is_done(self) -> bool:
+        remote = self.remote
+        ready = remote is not None and remote.may_sign and remote.epoch >= LAST_EPOCH
+        return ready and all(core.epoch >= LAST_EPOCH for core in self.cores())
+
+    def pause(self) -> None:
+        """Once, and only if nothing happened yet: end the process as its operator would, and start it again."""
+        if not self.has_paused and len(self.lives) == 1:
+            self.has_paused = True
+            self.world.at(0, self._pause)
+
+    def _pause(self) -> None:
+        remote = self.remote
+        if remote is not None:
+            remote.stop()
+            self.world.flush(self.victim)
+
+    # The process
+
+    def _make(self, node: SimNode) -> Core:
+        """Start it, and start it again if its fault is due before it is up."""
+        while True:
+            life = Life(self.faults.pop(0) if self.faults else Fault())
+            self.lives.append(life)
+            remote = Remote(self, node, life)
+            if life.code is None:
+                return cast(Core, remote)
+            assert life.fault.kind != "none", f"the node does not start: {life.reason}"
+
+    @property
+    def remote(self) -> Remote | None:
+        """The running process."""
+        return cast("Remote | None", self.victim.core)
+
+    def died(self, node: SimNode) -> None:
+        """The process has ended by itself: its supervisor will start it again."""
+        self.world.lose(node)
+        self.world.at(self._rng.randint(*DOWN_MS), lambda: self._restart(node))
+
+    def wake_later(self, node: SimNode, due_s: float) -> None:
+        """Its next timer is due then."""
+        starts = node.starts
+
+        def wake() -> None:
+            remote = self.remote
+            if remote is not None and node.starts == starts and remote.due == due_s:
+                remote.wake()
+                self.world.flush(node)
+
+        self.world.at(max(0, math.ceil(due_s * 1000) - self.world.now_ms), wake)
+
+    def stop(self) -> None:
+        """End the process politely and take its store for its disk."""
+        remote = self.remote
+        if remote is not None:
+            remote.stop()
+            self.world.lose(self.victim)
+        self.victim.disk = read_disk(self.home)
+
+    def close(self) -> None:
+        """Whatever happened: no process stays."""
+        remote = self.remote
+        if remote is not None:
+            remote.stop()
+        self.listener.close()
+
+    # What must hold
+
+    def check(self) -> None:
+        """Every promise, the real store among the disks of the honest, and its audit."""
+        self.stop()
+        genesis = self.world.genesis
+        profile = Profile(self.victim.name, (), "sim", bytes(32))
+        self.victim.core = Core(genesis, self.victim.keys, self.victim.disk, profile)
+        super().check()
+        check_audit(self.home, genesis)
+        self.victim.core = None
+
+
+def check_audit(home: Path, genesis: Genesis) -> None:
+    """The audit of a home's store passes, and every close executed again gives its state."""
+    path = home / "store.sqlite"
+    audit = audit_store(path, genesis, home.name)
+    assert audit.is_ok, audit.problems
+    if audit.seals == audit.epoch:  # else it jumped over closes: nothing to execute
+        assert replay(path, genesis).state.root() == audit.state_root
+
+
+def read_disk(home: Path) -> Disk:
+    """A home's store, in memory."""
+    disk = Disk()
+    with Store.open(home / "store.sqlite", TABLES) as store:
+        archive = Archive(store)
+        disk.tables = {table: dict(archive.scan(table, b"")) for table in TABLES}
+    return disk
