@@ -12,9 +12,9 @@ import structlog
 import trio
 
 from troth_node.storage.guard import Guard, compare
-from troth_node.storage.home import Home
+from troth_node.storage.home import Home, HomeError
 from troth_node.storage.store import Store
-from troth_protocol.core import TABLES, Core, Profile
+from troth_protocol.core import TABLES, Core, Profile, Restoring
 from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer, Write
 from troth_protocol.genesis import Genesis, load_genesis
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SOFTWARE: Final = "troth/0.1.0"
 EVENTS_PER_TURN: Final = 512
+_NETWORK: Final = b"network"
 #: Tables whose rows a promise rests on that is not signed: store-acks, and to vote no more in an epoch.
 PROMISED: Final = frozenset({"entries", "close"})
 
@@ -62,19 +63,32 @@ class Disk:
     genesis: Genesis
 
     @classmethod
-    def open(cls, home: Home) -> Disk:
-        """Open the store and the guard of a home; raises StorageError, one line that says what to do."""
-        return cls(
-            home, Store.open(home.store_path, TABLES), Guard.open(home.path), load_genesis(home.genesis)
-        )
+    def open(cls, home: Home, *, is_restored: bool = False) -> Disk:
+        """Open the store and the guard of a home; whoever declares a restore may do so without a guard.
+
+        Raises StorageError, one line that says what to do, or Invalid for a genesis document that is none.
+        """
+        genesis = load_genesis(home.genesis)
+        guard = Guard.renew(home.path) if is_restored else Guard.open(home.path)
+        store = Store.open(home.store_path, TABLES)
+        try:
+            _check_network(home, store, genesis.network())
+        except BaseException:
+            store.close()
+            raise
+        return cls(home, store, guard, genesis)
 
     def is_restored(self) -> bool:
         """Was an older copy put back, or a copy started elsewhere? Then nothing may be signed for a while."""
         return self.home.moved or compare(self.store, self.guard) == "store_behind"
 
+    def unsettle(self) -> None:
+        """Restore mode begins. It is on disk first, so that a crash in the midst of it does not end it."""
+        self.home.unsettle()
+        self.store.apply([], at_least=self.guard.generation)
+
     def settle(self) -> None:
         """Restore mode is over: from here on this is the node's one disk."""
-        self.store.apply([], at_least=self.guard.generation)
         self.home.settle()
 
     def commit(self, writes: Sequence[Write]) -> None:
@@ -92,8 +106,21 @@ class Disk:
 
     def close(self) -> None:
         """Close everything; the lock on the home goes last."""
-        self.store.close()
-        self.home.close()
+        try:
+            self.store.close()
+        finally:
+            self.home.close()
+
+
+def _check_network(home: Home, store: Store, network: bytes) -> None:
+    """A store belongs to one network: a genesis document with a changed byte would make it another one's."""
+    known = store.get("chain", _NETWORK)
+    if known is None:
+        store.apply([Persist("chain", _NETWORK, network, once=True)])
+    elif known != network:
+        raise HomeError(
+            f"{home.path / 'genesis.bin'}: not the document of the store's network {known.hex()[:16]}…; put it back"
+        )
 
 
 @dataclass(slots=True)
@@ -145,7 +172,9 @@ class Runtime:
         profile = Profile(name, documents, SOFTWARE, secrets.token_bytes(32), restored, last_epoch, linger_ms)
         self.core = Core(disk.genesis, disk.home.key, Archive(disk.store), profile)
         self.listeners: list[Listener] = []
-        self._is_unsettled = restored
+        self._is_unsettled = False
+        if restored:
+            self._unsettle()
         self._timers = Timers()
         self._wake = trio.Event()
 
@@ -204,6 +233,11 @@ class Runtime:
             self._is_unsettled = False
             self.disk.settle()
 
+    def _unsettle(self) -> None:
+        if not self._is_unsettled:
+            self._is_unsettled = True
+            self.disk.unsettle()
+
     def _apply(self, effect: Effect) -> None:
         match effect:
             case Send():
@@ -212,6 +246,8 @@ class Runtime:
                 self._timers.set(effect.name, effect.delay_ms)
                 self._wake.set()
             case Notice():
+                if isinstance(effect.event, Restoring):
+                    self._unsettle()
                 for listener in self.listeners:
                     listener.notice(effect.event)
             case _:

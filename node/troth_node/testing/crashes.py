@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
@@ -34,24 +33,27 @@ from troth_node.testing.remote import (
     LINK_UP,
     POINTS,
     REST,
+    REST_MARK,
     RESTORING,
     SENT,
     STOP,
     TIME,
+    TIME_STAMP,
     Order,
     Wire,
-    REST_MARK,
-    TIME_STAMP,
 )
 from troth_node.testing.trial import Options, Trial
-from troth_node.testing.world import Disk, SimNode, World
+from troth_node.testing.world import Disk, SimNode
 from troth_protocol.close.light import genesis_committee
-from troth_protocol.core import TABLES, Core, Profile, Restoring
+from troth_protocol.core import TABLES, Core, EpochOpened, Profile, Restoring
 from troth_protocol.effects import Effect, Notice, Send
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.committee import Committee
-from troth_protocol.wire.messages import MESSAGES
+from troth_protocol.log.entry import Entry, make_entry
+from troth_protocol.log.ops import Transfer
+from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.messages import MESSAGES, Submit
 
 #: Everybody works, nobody changes the witness set.
 HABITS: Final = Habits(rebond=0.0, forget=0.0)
@@ -59,6 +61,10 @@ HABITS: Final = Habits(rebond=0.0, forget=0.0)
 PAUSE_EPOCH: Final = 3
 LAST_EPOCH: Final = 5
 LIMIT_MS: Final = 20_000
+AUTHORS: Final = 2
+#: Hostile authors, each at work in one epoch of its own.
+TEMPTERS: Final = 3
+TEMPT_MS: Final = 5
 ENDED_BY_KILL: Final = -9
 DOWN_MS: Final = (20, 120)
 
@@ -132,7 +138,15 @@ class Remote:
         self._node = node
         self._effects: list[Effect] = []
         order = Order(
-            str(trial.home), trial.address, node.name, trial.options.seed, life.fault, _habits(trial), node.is_restored
+            str(trial.home),
+            trial.address,
+            node.name,
+            trial.options.seed,
+            len(trial.lives),
+            life.fault,
+            {name: getattr(HABITS, name) for name in Habits.__slots__},
+            node.is_restored,
+            trial.mistake,
         )
         self._wire = trial.nursery.start(order, trial.listener)
         self._listen()
@@ -224,24 +238,24 @@ class Remote:
         self.life.code = self._trial.nursery.wait()
 
 
-def _habits(trial: CrashTrial) -> dict[str, float]:
-    return {name: getattr(trial.habits, name) for name in Habits.__slots__}
-
-
 class CrashTrial(Trial):
     """A run in which the node at one place is a process. `lives` tells how its processes fared, in order."""
 
     def __init__(
         self,
-        options: Options,
+        seed: int,
         place: int,
         directory: Path,
         nursery: Nursery,
         faults: Sequence[Fault] = (),
-        habits: Habits = HABITS,
+        *,
+        mistake: str = "",
     ) -> None:
-        super().__init__(options)
-        self.habits = habits
+        super().__init__(Options(seed, authors=AUTHORS + TEMPTERS))
+        self.tempters = [Tempter(self.world.nodes[key].keys) for key in self.keys[-TEMPTERS:]]
+        self.hostile = {tempter.keys.public for tempter in self.tempters}
+        self.honest = [key for key in self.keys if key not in self.hostile]
+        self.mistake = mistake
         self.place = place
         self.victim = self.world.nodes[self.keys[place]]
         self.home = directory / "home"
@@ -253,7 +267,8 @@ class CrashTrial(Trial):
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.address)
         self.listener.listen()
-        self.actors = {key: Actor(options.seed, self.world.nodes[key].name, habits) for key in self.keys}
+        self.actors = {key: Actor(seed, self.world.nodes[key].name, HABITS) for key in self.honest}
+        self.actors |= {key: Actor(seed, "nobody", Habits(0, 0, 0, 0)) for key in self.hostile}
         self.world.makers[self.victim.keys.public] = self._make
         Home.create(self.home, self.victim.keys.seed, self.world.genesis.encode()).close()
 
@@ -283,6 +298,25 @@ class CrashTrial(Trial):
             remote.stop()
             self.world.flush(self.victim)
 
+    def _notice(self, node: SimNode, event: object) -> None:
+        super()._notice(node, event)
+        key = node.keys.public
+        if isinstance(event, EpochOpened) and node.core is not None and key in self.hostile:
+            number = self.keys[-TEMPTERS:].index(key)
+            if event.epoch == number + 1:
+                entry = self.tempters[number].open(node.core, self.keys)
+                self.recorder.headers[entry.id] = entry.header
+                for member in node.core.chain.committee.members:
+                    self.world.carry(key, member.key, MESSAGES.encode(Submit(entry.data)))
+
+    def _tempt(self) -> None:
+        """Show the process that came back other entries at places where it may have voted before."""
+        for tempter in self.tempters if len(self.lives) > 1 else ():
+            for entry in tempter.others(self.keys):
+                self.recorder.headers[entry.id] = entry.header
+                frame = MESSAGES.encode(Submit(entry.data))
+                self.world.carry(tempter.keys.public, self.victim.keys.public, frame)
+
     # The process
 
     def _make(self, node: SimNode) -> Core:
@@ -291,6 +325,7 @@ class CrashTrial(Trial):
             life = Life(self.faults.pop(0) if self.faults else Fault())
             self.lives.append(life)
             remote = Remote(self, node, life)
+            self.world.at(TEMPT_MS, self._tempt)
             if life.code is None:
                 return cast(Core, remote)
             assert life.fault.kind != "none", f"the node does not start: {life.reason}"
@@ -343,6 +378,41 @@ class CrashTrial(Trial):
         super().check()
         check_audit(self.home, genesis)
         self.victim.core = None
+
+
+class Tempter:
+    """An author that asks all witnesses for a vote once, and later one of them for a vote on something else."""
+
+    def __init__(self, keys: KeyPair) -> None:
+        self.keys = keys
+        self._first: Entry | None = None
+        self._core: Core | None = None
+
+    def open(self, core: Core, keys: Sequence[bytes]) -> Entry:
+        """The entry that everybody is asked to vote for."""
+        self._core = core
+        self._first = self._make(core, keys[0], b"first")
+        return self._first
+
+    def others(self, keys: Sequence[bytes]) -> list[Entry]:
+        """Other entries at that place, as long as it is of the open epoch."""
+        core, first = self._core, self._first
+        if core is None or first is None or core.epoch != first.header.epoch:
+            return []
+        return [self._make(core, key, b"other") for key in keys[:2]]
+
+    def _make(self, core: Core, to: bytes, ref: bytes) -> Entry:
+        account = core.chain.state.account(self.keys.public)
+        return make_entry(
+            self.keys,
+            core.chain.network,
+            incarnation=account.incarnation,
+            epoch=core.epoch,
+            seq=account.seq + 1,
+            prev=account.head,
+            deps=[],
+            ops=[Transfer(to, 1, ref)],
+        )
 
 
 def check_audit(home: Path, genesis: Genesis) -> None:

@@ -42,8 +42,10 @@ class Fault:
 
 @dataclass
 class Points:
-    """The points that a process has passed; `names` counts them by what was done to which file;
-    `failed` is the call that was refused."""
+    """The points that a process has passed.
+
+    `names` counts them by what was done to which file, `failed` is the call that was refused.
+    """
 
     fault: Fault = field(default_factory=Fault)
     count: int = 0
@@ -92,7 +94,7 @@ def _full() -> NoReturn:
 def _broken(code: int) -> Callable[[], NoReturn]:
     def refuse() -> NoReturn:
         error = apsw.IOError("injected: the disk failed")
-        error.extendedresult = code
+        error.extendedresult = code  # type: ignore[attr-defined] # apsw reads it back
         raise error
 
     return refuse

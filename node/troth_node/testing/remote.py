@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from troth_node.testing.actor import Actor, Habits
 from troth_node.testing.faults import Fault, Points, install
 from troth_node.transport.events import Frame, LinkDown, LinkUp
 from troth_protocol.core import EpochOpened, Restoring
+from troth_protocol.effects import Erase, Persist, Write
 from troth_protocol.log.author import Finalized
 
 if TYPE_CHECKING:
@@ -53,9 +55,11 @@ class Order:
     address: str
     name: str
     seed: int
+    life: int
     fault: Fault
     habits: Mapping[str, float]
     is_restored: bool = False
+    mistake: str = ""
 
     def line(self) -> bytes:
         """As one line of JSON."""
@@ -136,12 +140,12 @@ class _Network:
         while True:
             await wait_all_tasks_blocked()
             self._rest()
-            await trio.lowlevel.wait_readable(self._wire.end)
+            await trio.lowlevel.wait_readable(self._wire.end.fileno())
             command = self._wire.get()
             if command is None or command[0] == STOP:
                 self.scope.cancel()
-                await trio.sleep_forever()
-                continue
+                await trio.lowlevel.checkpoint()
+                return []
             kind, data = command
             self._clock.now = TIME_STAMP.unpack(data[: TIME_STAMP.size])[0]
             rest = data[TIME_STAMP.size :]
@@ -157,14 +161,27 @@ class _Network:
         assert runtime is not None
         due = runtime._timers.next()  # noqa: SLF001 - whoever drives us lets time pass until then
         core = runtime.core
-        self._wire.put(REST, REST_MARK.pack(due, core.epoch, core.is_cleared and core.epoch >= core.silent_until))
+        self._wire.put(
+            REST, REST_MARK.pack(due, core.epoch, core.is_cleared and core.epoch >= core.silent_until)
+        )
+
+
+class _Fickle(Actor):
+    """Pays differently in every life: whatever it forgot to have signed, it signs otherwise."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order.seed, order.name, Habits(**order.habits))  # type: ignore[arg-type] # all numbers
+        self._life = order.life
+
+    def _rng(self, *about: object) -> random.Random:
+        return super()._rng(*about, self._life) if about[0] == "epoch" else super()._rng(*about)
 
 
 class _Script:
     """Plays the node's agent, and tells what became final."""
 
     def __init__(self, order: Order, runtime: Runtime, wire: Wire) -> None:
-        self._actor = Actor(order.seed, order.name, Habits(**order.habits))  # type: ignore[arg-type] # all numbers
+        self._actor = _Fickle(order)
         self._runtime = runtime
         self._wire = wire
 
@@ -182,13 +199,51 @@ class _Script:
                 pass
 
 
+class _SendsFirst(Runtime):
+    """Planted: bytes leave before what they say is on disk, and nobody is asked what they were."""
+
+    async def run(self) -> None:
+        self.core._is_news = lambda _entry: False  # type: ignore[assignment, method-assign] # noqa: SLF001 - planted
+        await super().run()
+
+    def _carry_out(self) -> None:
+        while effects := self.core.drain():
+            for effect in effects:
+                self._apply(effect)
+            self.disk.commit([effect for effect in effects if isinstance(effect, Persist | Erase)])
+
+
+class _Forgets(Disk):
+    """Planted: what is signed as a witness is not kept."""
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        super().commit([write for write in writes if write.table not in ("votes", "ballots")])
+
+
+class _Blind(Disk):
+    """Planted: the guard is not asked, nor where the directory is."""
+
+    def is_restored(self) -> bool:
+        return False
+
+
+#: Mistakes that a node can be started with, to see that the kit finds them.
+MISTAKES: Final[Mapping[str, tuple[type[Disk], type[Runtime]]]] = {
+    "": (Disk, Runtime),
+    "sends first": (Disk, _SendsFirst),
+    "forgets": (_Forgets, Runtime),
+    "blind": (_Blind, Runtime),
+}
+
+
 def _run(order: Order, wire: Wire, points: Points) -> None:
     """The life of a node, as `single.run_single` lives it."""
-    disk = Disk.open(Home.open(Path(order.home)))
+    make_disk, make_runtime = MISTAKES[order.mistake]
+    disk = make_disk.open(Home.open(Path(order.home)), is_restored=order.is_restored)
     try:
         clock = _Clock()
         network = _Network(wire, clock, points)
-        runtime = Runtime(disk, network, order.name, (), is_restored=order.is_restored)  # type: ignore[arg-type]
+        runtime = make_runtime(disk, network, order.name, (), is_restored=order.is_restored)  # type: ignore[arg-type]
         network.runtime = runtime
         runtime.listeners.append(_Script(order, runtime, wire))
         trio.run(_serve, runtime, network, clock=clock)

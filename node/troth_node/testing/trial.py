@@ -118,8 +118,9 @@ class Recorder:
         match message:
             case VoteFor():
                 self.once((me, "vote", message.entry), message.vote)
-                header = self.headers[message.entry]
-                self.once((me, "place", header.epoch, header.author, header.seq), message.entry)
+                header = self.headers.get(message.entry)
+                if header is not None:
+                    self.once((me, "place", header.epoch, header.author, header.seq), message.entry)
             case StoredAck():
                 assert (me, message.epoch) not in self._reported, "an ack after the own report"
             case ReportMsg():
@@ -227,6 +228,7 @@ class Trial:
                 world.twists[key] = TWISTS[kind]()
         if self.forker is not None:
             world.filters[self.keys[-1]] = self.forker.filter
+            self.forker.headers = self.recorder.headers
         for _ in range(self.options.partitions):
             world.at(self._rng.randrange(CHAOS_MS), self._partition)
         for _ in range(self.options.crashes):
