@@ -30,6 +30,8 @@ from troth_protocol.core import EpochOpened, PeerFault, Restoring
 if TYPE_CHECKING:
     from trio_typing import TaskStatus  # libp2p brings stubs that hide trio's own types
 
+    from troth_node.transport.network import Network
+
 _PR_SET_PDEATHSIG: Final = 1
 #: Many small ops of one agent share an entry: twelve nodes on two cores have better things to do than to sign each.
 LINGER_MS: Final = 200
@@ -111,10 +113,8 @@ class Child:
         self.player: Player | None = None
 
     async def run(self) -> None:
-        from troth_node.transport.network import Network  # noqa: PLC0415 - imported before the fork
-
         disk = Disk.open(Home.open(self.home))
-        network = Network(self.node.keys.seed)
+        network = self.make_network()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stop_on_signal, nursery.cancel_scope)
@@ -140,13 +140,19 @@ class Child:
         finally:
             disk.close()
 
+    def make_network(self) -> Network:
+        """The node's links."""
+        from troth_node.transport.network import Network  # noqa: PLC0415 - imported before the fork
+
+        return Network(self.node.keys.seed)
+
     async def _stop_on_signal(self, scope: trio.CancelScope) -> None:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
             async for _ in signals:
                 scope.cancel()
 
     async def _listen(
-        self, network: object, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, network: Network, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Control lines from the supervisor; the first one is the roster. Its end is our end."""
         buffer = b""
@@ -161,11 +167,8 @@ class Child:
                         task_status.started()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def _connect(self, network: object, roster: Mapping[str, Mapping[str, str]]) -> None:
+    def _connect(self, network: Network, roster: Mapping[str, Mapping[str, str]]) -> None:
         """Link to the witnesses and to those whom we may buy from or sell to."""
-        from troth_node.transport.network import Network  # noqa: PLC0415 - imported before the fork
-
-        assert isinstance(network, Network)  # noqa: S101 - passed on by run()
         for name, peer in roster.items():
             if name != self.node.name and (self._needs(peer) or self._is_hub()):
                 network.connect(bytes.fromhex(peer["key"]), peer["address"])

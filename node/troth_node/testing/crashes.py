@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import random
 import socket
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,6 +68,11 @@ AUTHORS: Final = 2
 #: Hostile authors, each at work in one epoch of its own.
 TEMPTERS: Final = 3
 TEMPT_MS: Final = 5
+#: Places in a trial.
+WITNESS: Final = 0
+AUTHOR: Final = 4
+#: The second and third kill of a trial come within so many points of a start.
+LATER_POINTS: Final = 400
 ENDED_BY_KILL: Final = -9
 DOWN_MS: Final = (20, 120)
 
@@ -431,3 +439,30 @@ def read_disk(home: Path) -> Disk:
         archive = Archive(store)
         disk.tables = {table: dict(archive.scan(table, b"")) for table in TABLES}
     return disk
+
+
+def play(
+    nursery: Nursery, seed: int, place: int, faults: Sequence[Fault] = (), *, mistake: str = ""
+) -> list[Life]:
+    """A whole trial in a directory of its own; a failure says how to run it again."""
+    with tempfile.TemporaryDirectory(prefix="troth-", dir=place_for_homes()) as directory:
+        trial = CrashTrial(seed, place, Path(directory), nursery, faults, mistake=mistake)
+        try:
+            trial.run()
+        except Exception as error:
+            again = f"play(nursery, {seed}, {place}, {list(faults)}, mistake={mistake!r})"
+            raise AssertionError(f"{error} -- again with {again}") from error
+        finally:
+            trial.close()
+    return trial.lives
+
+
+def place_for_homes() -> str | None:
+    """Memory, where there is some: a kill leaves what the kernel holds, so the tests need no platter to wait for."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a directory of our own is made there
+
+
+def kills(seed: int, at: int) -> list[Fault]:
+    """A first kill at a point, and two more at random ones of the lives that follow."""
+    rng = random.Random(f"{seed}/{at}")
+    return [Fault("kill", at), *(Fault("kill", rng.randint(1, LATER_POINTS)) for _ in range(2))]
