@@ -16,6 +16,7 @@ from troth_node.storage.home import Home, HomeError
 from troth_node.storage.store import Store
 from troth_protocol.core import TABLES, Core, Profile, Restoring
 from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer, Write
+from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Genesis, load_genesis
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ class Disk:
     def open(cls, home: Home, *, is_restored: bool = False) -> Disk:
         """Open the store and the guard of a home; whoever declares a restore may do so without a guard.
 
-        Raises StorageError, one line that says what to do, or Invalid for a genesis document that is none.
+        Raises StorageError, one line that says what to do.
         """
-        genesis = load_genesis(home.genesis)
+        genesis = _genesis(home)
         guard = Guard.renew(home.path) if is_restored else Guard.open(home.path)
         store = Store.open(home.store_path, TABLES)
         try:
@@ -112,6 +113,15 @@ class Disk:
             self.home.close()
 
 
+def _genesis(home: Home) -> Genesis:
+    try:
+        return load_genesis(home.genesis)
+    except Invalid as error:
+        raise HomeError(
+            f"{home.path / 'genesis.bin'}: no genesis document ({error}); put back the network's genesis file"
+        ) from error
+
+
 def _check_network(home: Home, store: Store, network: bytes) -> None:
     """A store belongs to one network: a genesis document with a changed byte would make it another one's."""
     known = store.get("chain", _NETWORK)
@@ -119,7 +129,8 @@ def _check_network(home: Home, store: Store, network: bytes) -> None:
         store.apply([Persist("chain", _NETWORK, network, once=True)])
     elif known != network:
         raise HomeError(
-            f"{home.path / 'genesis.bin'}: not the document of the store's network {known.hex()[:16]}…; put it back"
+            f"{home.path / 'genesis.bin'}: not the document of the store's network {known.hex()[:16]}…; "
+            "put back that network's genesis file"
         )
 
 

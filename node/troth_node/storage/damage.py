@@ -3,6 +3,10 @@
 SQLite believes what it reads: of the flips of one bit that change a row it notices a few in a hundred. So every
 row carries a sum over its table, key and value, and the store's own description lists its tables. A lock that was
 lost under another key, or with its whole table under another name, would let its owner sign at that place again.
+
+The description also holds the sum of all rows, for a page may be whole and old. A checkpoint leaves its log behind;
+a flip in it makes SQLite read the log only up to there, and with it old pages in the place of newer ones of the
+file, among them perhaps those of a lock. So a log does not outlive its checkpoint either.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from troth_node.storage.errors import StoreError
 
 #: Before the name of a table, in the store's description of itself.
 TABLE_MARK: Final = "table "
+#: The sum of all rows is kept modulo this: it fits SQLite's integers.
+ROWS_MODULUS: Final = 2**62
 
 _TABLES_THERE: Final = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 
@@ -62,11 +68,18 @@ def row_damage(table: str, key: bytes) -> apsw.Error:
     return apsw.CorruptError(f"{table}[{key.hex()}] is not what was written")
 
 
-def check_rows(path: Path, connection: apsw.Connection, table: str) -> None:
-    """Read every row of a table; StoreError at the first that is not what was written."""
-    for key, value, found in connection.execute(f'SELECT key, value, sum FROM "{table}"'):
-        if found != row_sum(table, key, value):
-            raise StoreError(explain(path, row_damage(table, key)))
+def check_rows(path: Path, connection: apsw.Connection) -> int:
+    """Read every row; their sum. StoreError at the first that is not what was written, or if some are gone."""
+    total = 0
+    meta = read_meta(connection)
+    for table in sorted(key.removeprefix(TABLE_MARK) for key in meta if key.startswith(TABLE_MARK)):
+        for key, value, found in connection.execute(f'SELECT key, value, sum FROM "{table}"'):
+            if found != row_sum(table, key, value):
+                raise StoreError(explain(path, row_damage(table, key)))
+            total += found
+    if total % ROWS_MODULUS != meta["rows"]:
+        raise StoreError(explain(path, apsw.CorruptError("rows are missing, or older than others")))
+    return total % ROWS_MODULUS
 
 
 def explain(path: Path, error: apsw.Error) -> str:

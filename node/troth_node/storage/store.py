@@ -28,6 +28,7 @@ from typing import Any, Final, Self, assert_never
 import apsw
 
 from troth_node.storage.damage import (
+    ROWS_MODULUS,
     TABLE_MARK,
     check_rows,
     check_structure,
@@ -76,6 +77,7 @@ class Store:
         self._tables = frozenset(tables)
         self._fault: str | None = None
         self._log_pages = 0
+        self._rows_sum = 0
         self.generation = 0
 
     @classmethod
@@ -114,7 +116,7 @@ class Store:
             connection.set_wal_hook(store._note_log_pages)  # takes the place of automatic checkpoints
             for name in tables:
                 _make_table(connection, name)
-                check_rows(path, connection, name)
+            store._rows_sum = check_rows(path, connection)
             store.generation = read_meta(connection)["generation"]
             sync_directory(path.parent)  # the log's name: SQLite syncs it too, but hides it if that fails
         except BaseException:
@@ -137,12 +139,14 @@ class Store:
             return generation
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for write in writes:
-                self._write(connection, write)
+            rows_sum = (
+                self._rows_sum + sum(self._write(connection, write) for write in writes)
+            ) % ROWS_MODULUS
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'rows'", (rows_sum,))
             if generation != self.generation:
                 connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (generation,))
             connection.execute("COMMIT")
-            self.generation = generation
+            self.generation, self._rows_sum = generation, rows_sum
             self._checkpoint_if_long(connection)
         except apsw.Error as error:
             raise self._poison(error) from error
@@ -151,20 +155,29 @@ class Store:
             raise
         return generation
 
-    def _write(self, connection: apsw.Connection, write: Write) -> None:
+    def _write(self, connection: apsw.Connection, write: Write) -> int:
+        """One write; returns by how much it changes the sum of all rows."""
         match write:
             case Persist(table, key, value, once=False):
-                row = (key, value, row_sum(table, key, value))
-                connection.execute(f'INSERT OR REPLACE INTO "{table}" VALUES (?, ?, ?)', row)
+                added = row_sum(table, key, value)
+                gone = _sum_at(connection, table, key)
+                connection.execute(f'INSERT OR REPLACE INTO "{table}" VALUES (?, ?, ?)', (key, value, added))
+                return added - gone
             case Persist(table, key, value):
+                added = row_sum(table, key, value)
                 connection.execute(
                     f'INSERT INTO "{table}" VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING',
-                    (key, value, row_sum(table, key, value)),
+                    (key, value, added),
                 )
-                if connection.changes() == 0 and _select(connection, table, key) != value:
+                if connection.changes() == 1:
+                    return added
+                if _select(connection, table, key) != value:
                     raise StoreConflict(table, key)
+                return 0
             case Erase(table, key):
+                gone = _sum_at(connection, table, key)
                 connection.execute(f'DELETE FROM "{table}" WHERE key = ?', (key,))
+                return -gone
             case _ as never:
                 assert_never(never)
 
@@ -284,8 +297,14 @@ class Store:
 
     def _checkpoint_if_long(self, connection: apsw.Connection) -> None:
         if self._log_pages >= _CHECKPOINT_PAGES:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)  # see damage.py
             self._log_pages = 0
+
+
+def _sum_at(connection: apsw.Connection, table: str, key: bytes) -> int:
+    for (found,) in connection.execute(f'SELECT sum FROM "{table}" WHERE key = ?', (key,)):
+        return int(found)
+    return 0
 
 
 def _take_lock(path: Path) -> Lock:
@@ -310,7 +329,7 @@ def _create(path: Path) -> None:
         connection.execute(
             f"PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA application_id = {_APPLICATION_ID};"
             "BEGIN; CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-            f"INSERT INTO meta VALUES ('format', {FORMAT}), ('generation', 0); COMMIT"
+            f"INSERT INTO meta VALUES ('format', {FORMAT}), ('generation', 0), ('rows', 0); COMMIT"
         )
     finally:
         connection.close(force=True)
@@ -334,7 +353,7 @@ def _check_identity(path: Path, connection: apsw.Connection) -> None:
     if connection.pragma("application_id") != _APPLICATION_ID:
         raise StoreError(f"{path}: not a Troth store, or emptied; choose another path or restore a backup")
     meta = read_meta(connection)
-    if not {"format", "generation"} <= meta.keys():
+    if not {"format", "generation", "rows"} <= meta.keys():
         raise StoreError(f"{path}: damaged, its own description is missing; restore a backup")
     if meta["format"] > FORMAT:
         raise StoreError(

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -269,7 +269,7 @@ class CrashTrial(Trial):
         self.home = directory / "home"
         self.nursery = nursery
         self.faults = list(faults)
-        self.has_paused = False
+        self.has_paused = True  # only `run` pauses by itself
         self.lives: list[Life] = []
         self.address = str(directory / "wire")
         self.listener = socket.socket(socket.AF_UNIX)
@@ -284,15 +284,42 @@ class CrashTrial(Trial):
 
     def run(self) -> None:
         """Some epochs of work through all faults, then the checks."""
+        self.has_paused = False
+        self.begin()
+        self.finish(LAST_EPOCH)
+
+    def begin(self) -> None:
+        """Everybody starts."""
         self._set_up()
-        done = self.world.run(self._is_done, LIMIT_MS)
-        assert done, f"epochs {[core.epoch for core in self.cores()]}, wanted {LAST_EPOCH}: no progress"
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Let time pass; AssertionError if what is waited for does not come."""
+        done = self.world.run(condition, LIMIT_MS)
+        assert done, f"{what} never came; epochs {[core.epoch for core in self.cores()]}"
+
+    def until_epoch(self, epoch: int) -> None:
+        """Let time pass until this epoch is open at the process."""
+        self.until(lambda: self.remote is not None and self.remote.epoch >= epoch, f"epoch {epoch}")
+
+    def while_down(self, action: Callable[[], None], *, is_restored: bool = False) -> None:
+        """Stop the process politely, do something to its home, start it again."""
+        remote = self.remote
+        assert remote is not None
+        remote.stop()
+        self.world.lose(self.victim)
+        action()
+        self.victim.is_restored = is_restored
+        self._restart(self.victim)
+
+    def finish(self, epoch: int) -> None:
+        """Once this epoch is open everywhere and the process may sign: the checks."""
+        self.until(lambda: self._is_done(epoch), f"epoch {epoch} with all at work")
         self.check()
 
-    def _is_done(self) -> bool:
+    def _is_done(self, epoch: int) -> bool:
         remote = self.remote
-        ready = remote is not None and remote.may_sign and remote.epoch >= LAST_EPOCH
-        return ready and all(core.epoch >= LAST_EPOCH for core in self.cores())
+        ready = remote is not None and remote.may_sign and remote.epoch >= epoch
+        return ready and all(core.epoch >= epoch for core in self.cores())
 
     def pause(self) -> None:
         """Once, and only if nothing happened yet: end the process as its operator would, and start it again."""

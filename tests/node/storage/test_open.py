@@ -111,6 +111,11 @@ class TestDamage:
             r"damaged; .* rebuilds it from its peers .*entries\[..07\] is not what", refusal(path)
         )
 
+    def test_a_row_that_is_gone(self, path: Path) -> None:
+        alter(path, "DELETE FROM entries WHERE key = x'0007'")
+        assert "damaged; " in refusal(path)
+        assert "rows are missing, or older than others" in refusal(path)
+
     def test_a_table_under_another_name(self, path: Path) -> None:
         alter(path, "ALTER TABLE entries RENAME TO entriez")
         assert "tables entries entriez" in refusal(path)
