@@ -318,8 +318,10 @@ def _take_lock(path: Path) -> Lock:
 
 def _create(path: Path) -> None:
     """A store appears under its name complete, so an empty or unmarked file of that name is always damage."""
-    if path.with_name(path.name + "-wal").exists():
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
         raise StoreError(f"{path}: missing beside its own log; restore both together, or move the log away")
+    log.unlink(missing_ok=True)
     fresh = path.with_name(path.name + ".new")
     for suffix in ("", "-journal"):
         fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)

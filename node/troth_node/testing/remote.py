@@ -220,19 +220,11 @@ class _Forgets(Disk):
         super().commit([write for write in writes if write.table not in ("votes", "ballots")])
 
 
-class _Blind(Disk):
-    """Planted: the guard is not asked, nor where the directory is."""
-
-    def is_restored(self) -> bool:
-        return False
-
-
 #: Mistakes that a node can be started with, to see that the kit finds them.
 MISTAKES: Final[Mapping[str, tuple[type[Disk], type[Runtime]]]] = {
     "": (Disk, Runtime),
     "sends first": (Disk, _SendsFirst),
     "forgets": (_Forgets, Runtime),
-    "blind": (_Blind, Runtime),
 }
 
 
