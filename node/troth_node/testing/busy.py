@@ -205,7 +205,8 @@ class KillLoop:
         return max(process.epoch for process in self.supervisor.processes)
 
     def _kill(self) -> None:
-        process = self._rng.choice(self.supervisor.processes)
+        waiting = () if self._has_failed() else self._faults  # whose disk is still to refuse a call
+        process = self._rng.choice([p for p in self.supervisor.processes if p.plan.name not in waiting])
         if process.pid:
             os.kill(process.pid, signal.SIGKILL)
             self._killed[process.plan.name] = time.monotonic()
