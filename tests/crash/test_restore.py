@@ -115,6 +115,17 @@ def test_a_crash_does_not_end_restore_mode(begin, place: int):
     assert trial.lives[-1].restoring, "it forgot that it was restored"
 
 
+@pytest.mark.parametrize("name", ["write host", "sync host", "rename host"])
+def test_a_kill_at_the_end_of_restore_mode_only_prolongs_it(begin, name: str):
+    trial = begin(AUTHOR)
+    backup = Backup(trial)
+    trial.faults = [Fault("kill", 1, name)]
+    trial.while_down(backup.put_back)
+    trial.finish(LAST)
+    assert trial.lives[-2].code == KILLED
+    assert trial.lives[-1].restoring
+
+
 @PLACES
 def test_a_store_that_is_moved_away_is_rebuilt_from_the_peers(begin, place: int):
     trial = begin(place)

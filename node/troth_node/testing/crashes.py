@@ -100,6 +100,19 @@ class Nursery:
         assert self._process.stdout is not None
         return int(self._process.stdout.readline())
 
+    def make_home(self, home: Path, genesis: bytes, fault: Fault) -> int:
+        """Make a home in a process with a fault; how the process ended."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(home) + ".wire")
+            listener.listen()
+            wire = self.start(
+                Order(str(home), str(home) + ".wire", "", 0, 0, fault, {}, genesis=genesis.hex()), listener
+            )
+            while wire.get() is not None:
+                pass
+            wire.end.close()
+        return self.wait()
+
     def close(self) -> None:
         """No more nodes."""
         assert self._process.stdin is not None

@@ -34,10 +34,14 @@ CHECKPOINT_PAGES: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens at which point, counted from 1: "kill" the process, or "refuse" the call that begins there."""
+    """What happens at which point, counted from 1: "kill" the process, or "refuse" the call that begins there.
+
+    With a `name` only points of that name count.
+    """
 
     kind: Kind = "none"
     at: int = 0
+    name: str = ""
 
 
 @dataclass
@@ -54,8 +58,7 @@ class Points:
 
     def pass_by(self, name: str, action: Callable[[], T], refuse: Callable[[], NoReturn]) -> T:
         """Do something to the disk, unless the fault is due."""
-        self._reach(name)
-        if self.fault.kind == "refuse" and self.count == self.fault.at:
+        if self._reach(name) and self.fault.kind == "refuse":
             self.failed = name
             refuse()
         return action()
@@ -64,11 +67,15 @@ class Points:
         """A frame is about to leave."""
         self._reach(FRAME)
 
-    def _reach(self, name: str) -> None:
+    def _reach(self, name: str) -> bool:
+        """Is the fault due? A kill is carried out."""
         self.count += 1
         self.names[name] += 1
-        if self.fault.kind == "kill" and self.count == self.fault.at:
+        number = self.names[name] if self.fault.name else self.count
+        is_due = number == self.fault.at and self.fault.name in ("", name)
+        if is_due and self.fault.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        return is_due
 
 
 _installed: list[apsw.VFS] = []  # SQLite forgets a VFS that nobody holds

@@ -17,7 +17,7 @@ import struct
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -49,7 +49,10 @@ SENT, LATE, FINAL, RESTORING, POINTS, FAULT, REST = b"S", b"L", b"N", b"R", b"P"
 
 @dataclass(frozen=True)
 class Order:
-    """What a node process is started with; `address` is where it connects to."""
+    """What a node process is started with; `address` is where it connects to.
+
+    With the hex of a `genesis` document it makes the home, and that is all.
+    """
 
     home: str
     address: str
@@ -60,17 +63,18 @@ class Order:
     habits: Mapping[str, float]
     is_restored: bool = False
     mistake: str = ""
+    genesis: str = ""
 
     def line(self) -> bytes:
         """As one line of JSON."""
-        fields = {**vars(self), "fault": [self.fault.kind, self.fault.at], "habits": dict(self.habits)}
+        fields = {**vars(self), "fault": asdict(self.fault), "habits": dict(self.habits)}
         return json.dumps(fields).encode() + b"\n"
 
     @classmethod
     def load(cls, line: str) -> Order:
         """Read the line."""
         fields = json.loads(line)
-        return cls(**{**fields, "fault": Fault(*fields["fault"])})
+        return cls(**{**fields, "fault": Fault(**fields["fault"])})
 
 
 class Wire:
@@ -230,6 +234,9 @@ MISTAKES: Final[Mapping[str, tuple[type[Disk], type[Runtime]]]] = {
 
 def _run(order: Order, wire: Wire, points: Points) -> None:
     """The life of a node, as `single.run_single` lives it."""
+    if order.genesis:
+        Home.create(Path(order.home), None, bytes.fromhex(order.genesis)).close()
+        return
     make_disk, make_runtime = MISTAKES[order.mistake]
     disk = make_disk.open(Home.open(Path(order.home)), is_restored=order.is_restored)
     try:
