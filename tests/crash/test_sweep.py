@@ -18,7 +18,7 @@ from troth_node.testing.faults import Fault
 
 README = Path(__file__).with_name("README.md")
 SEED = 1
-SAMPLES = 6
+SAMPLES = 9
 KILLED = -9
 PLACES = pytest.mark.parametrize("place", [WITNESS, AUTHOR], ids=["witness", "author"])
 
