@@ -18,7 +18,8 @@ from statistics import quantiles
 
 from troth_node.swarm.supervisor import SwarmError
 from troth_node.testing.busy import KillLoop, Outcome
-from troth_node.testing.crashes import AUTHOR, WITNESS, Life, Nursery, kills, play
+from troth_node.testing.crashes import AUTHOR, WITNESS, kills, play
+from troth_node.testing.driver import Life, Nursery
 from troth_node.testing.faults import Fault
 
 VICTIMS = {"witness": WITNESS, "author": AUTHOR}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from troth_node.testing.crashes import Nursery
+from troth_node.testing.crashes import place_for_homes
+from troth_node.testing.driver import Nursery
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +19,13 @@ def nursery() -> Iterator[Nursery]:
     nursery = Nursery()
     yield nursery
     nursery.close()
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory with a short name, in memory if there is some."""
+    with tempfile.TemporaryDirectory(prefix="troth-", dir=place_for_homes()) as directory:
+        yield Path(directory)
 
 
 @pytest.fixture(autouse=True)

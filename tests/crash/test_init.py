@@ -9,7 +9,7 @@ import pytest
 
 from troth_node.runtime import Disk
 from troth_node.storage.home import Home, HomeError
-from troth_node.testing.crashes import Nursery
+from troth_node.testing.driver import Nursery
 from troth_node.testing.faults import Fault
 from troth_node.testing.samples import sample_genesis
 
@@ -31,10 +31,10 @@ def assert_whole_or_none(home: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kill", "refuse"])
-def test_every_point_of_making_a_home(nursery: Nursery, tmp_path: Path, kind: str) -> None:
+def test_every_point_of_making_a_home(nursery: Nursery, place: Path, kind: str) -> None:
     ended = []
     for at in count(1):
-        home = tmp_path / str(at)
+        home = place / str(at)
         ended.append(nursery.make_home(home, GENESIS, Fault(kind, at)))
         assert_whole_or_none(home)
         if ended[-1] == 0:

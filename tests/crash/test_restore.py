@@ -9,8 +9,9 @@ nobody keeps a witness's votes for it. That is what `troth node --restored` is f
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from troth_node.runtime import Disk
 from troth_node.storage.errors import StorageError
 from troth_node.storage.guard import GuardError
 from troth_node.storage.home import Home, HomeError
-from troth_node.testing.crashes import AUTHOR, WITNESS, CrashTrial, Nursery, place_for_homes
+from troth_node.testing.crashes import AUTHOR, WITNESS, CrashTrial, place_for_homes
+from troth_node.testing.driver import Nursery
 from troth_node.testing.faults import Fault
 
 PLACES = pytest.mark.parametrize("place", [WITNESS, AUTHOR], ids=["witness", "author"])
@@ -29,22 +31,18 @@ KILLED = -9
 
 
 @pytest.fixture
-def begin(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[[int], CrashTrial]]:
+def begin(nursery: Nursery) -> Iterator[Callable[[int], CrashTrial]]:
     """A trial that has begun; its process is ended with the test."""
-    trials: list[CrashTrial] = []
-    directory = Path(place_for_homes() or tmp_path) / "troth-restore"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
+    with ExitStack() as stack:
 
-    def start(place: int) -> CrashTrial:
-        trials.append(CrashTrial(3, place, directory, nursery))
-        trials[-1].begin()
-        return trials[-1]
+        def start(place: int) -> CrashTrial:
+            directory = tempfile.TemporaryDirectory(prefix="troth-", dir=place_for_homes())
+            trial = CrashTrial(3, place, Path(stack.enter_context(directory)), nursery)
+            stack.callback(trial.close)
+            trial.begin()
+            return trial
 
-    yield start
-    for trial in trials:
-        trial.close()
-    shutil.rmtree(directory)
+        yield start
 
 
 class Backup:

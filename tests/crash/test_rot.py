@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from troth_node.runtime import Archive, Disk
 from troth_node.storage.home import Home
-from troth_node.testing.crashes import WITNESS, CrashTrial, Nursery, place_for_homes
+from troth_node.testing.crashes import WITNESS, CrashTrial, place_for_homes
+from troth_node.testing.driver import Nursery
 from troth_node.testing.faults import Fault
 from troth_protocol.core import TABLES, Core, Profile
 from troth_protocol.errors import Invalid, TrothError
 
 SEED = 7
 FLIPS = 150
+HISTORIES = {"stopped": [], "killed": [Fault("kill", 700)]}
 PROMISES = ("own", "votes", "ballots", "close", "entries")
 Rows = dict[str, dict[bytes, bytes]]
 #: What the line says that a damaged file earns: which file, and what to do.
@@ -83,23 +86,22 @@ class Rotting:
 
 
 @pytest.fixture(scope="module")
-def homes(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Rotting]]:
-    """Two homes in memory: one that was stopped politely, and one that was killed with a full log."""
-    made = {}
-    for name, faults in (("stopped", []), ("killed", [Fault("kill", 700)])):
-        directory = Path(place_for_homes() or tmp_path_factory.getbasetemp()) / f"troth-rot-{name}"
-        directory.mkdir()
-        trial = CrashTrial(SEED, WITNESS, directory, nursery, faults)
-        trial.begin()
-        if faults:
-            trial.until(lambda trial=trial: trial.lives[0].code is not None, "the kill")
-        else:
-            trial.until_epoch(3)
-        trial.close()
-        made[name] = Rotting(trial.home)
-    yield made
-    for rotting in made.values():
-        shutil.rmtree(rotting.home.parent)
+def homes(nursery: Nursery) -> Iterator[dict[str, Rotting]]:
+    """Two homes: one that was stopped politely, and one that was killed with a full log."""
+    with ExitStack() as stack:
+        yield {name: rotting(stack, nursery, faults) for name, faults in HISTORIES.items()}
+
+
+def rotting(stack: ExitStack, nursery: Nursery, faults: list[Fault]) -> Rotting:
+    directory = tempfile.TemporaryDirectory(prefix="troth-", dir=place_for_homes())
+    trial = CrashTrial(SEED, WITNESS, Path(stack.enter_context(directory)), nursery, faults)
+    trial.begin()
+    if faults:
+        trial.until(lambda: trial.lives[0].code is not None, "the kill")
+    else:
+        trial.until_epoch(3)
+    trial.close()
+    return Rotting(trial.home)
 
 
 def flips(rotting: Rotting, name: str, count: int) -> Counter[str]:

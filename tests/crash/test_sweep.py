@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from troth_node.testing.crashes import AUTHOR, WITNESS, Life, Nursery, kills, play
+from troth_node.testing.crashes import AUTHOR, WITNESS, kills, play
+from troth_node.testing.driver import Life, Nursery
 from troth_node.testing.faults import Fault
 
 README = Path(__file__).with_name("README.md")
