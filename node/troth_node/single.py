@@ -54,7 +54,7 @@ def run_single(settings: NodeSettings) -> None:
     configure_log(is_json=settings.is_json)
     agent = Agent() if settings.reference is None else load_agent(settings.reference, Path.cwd())()
     agent.open({**settings.options, "name": settings.name})
-    disk = Disk.open(Home.open(settings.home))
+    disk = Disk.open(Home.open(settings.home), is_restored=settings.is_restored)
     try:
         network = Network(disk.home.key.seed, settings.listen)
         documents = own_documents(agent)

@@ -59,6 +59,16 @@ class Guard:
             ) from error
         return cls(path, _decode(path, data))
 
+    @classmethod
+    def renew(cls, directory: Path) -> Guard:
+        """Read the guard, or make a new one if there is none: for a node that is started as restored.
+
+        Raises GuardError if it is damaged.
+        """
+        if not (directory / _NAME).exists():
+            return cls.create(directory)
+        return cls.open(directory)
+
     def advance(self, generation: int) -> None:
         """Raise the number and sync it (about half a millisecond); the same number costs nothing.
 
@@ -88,7 +98,7 @@ class Guard:
 def compare(store: Store, guard: Guard) -> Literal["ok", "store_behind"]:
     """Compare both at the start, and let a guard that a crash left behind catch up before anything is sent.
 
-    `store_behind` means an old copy of the store: enter restore mode. At its end, `store.apply(...,
+    `store_behind` means an old copy of the store: enter restore mode. Once that is on disk too, `store.apply(...,
     at_least=guard.generation)` makes the two agree again. Raises GuardError.
     """
     if store.generation < guard.generation:

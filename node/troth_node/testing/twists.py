@@ -17,7 +17,7 @@ from troth_protocol.close.report import sign_report
 from troth_protocol.close.seal import SEAL, Seal, sign_seal
 from troth_protocol.core import Core
 from troth_protocol.errors import Invalid
-from troth_protocol.log.entry import Entry, load_entry, make_entry
+from troth_protocol.log.entry import Entry, Header, load_entry, make_entry
 from troth_protocol.log.ops import Transfer
 from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate, Vote, sign_votes
 from troth_protocol.wire.codec import encode
@@ -231,6 +231,7 @@ class Forker:
     def __init__(self, chance: float = 0.5, last_epoch: int = HUGE) -> None:
         self.chance = chance
         self.last_epoch = last_epoch
+        self.headers: dict[bytes, Header] = {}
         self._entries: dict[bytes, Entry] = {}
         self._votes: dict[bytes, dict[int, Vote]] = {}
 
@@ -241,6 +242,7 @@ class Forker:
             return
         first, second = (self._entry(world, core) for _ in range(2))
         self._entries |= {first.id: first, second.id: second}
+        self.headers |= {first.id: first.header, second.id: second.header}
         witnesses = [member.key for member in core.chain.committee.members]
         world.rng.shuffle(witnesses)
         middle = world.rng.randint(1, len(witnesses))
