@@ -97,3 +97,8 @@ class Fleet:
         """Send what is under way again."""
         for author in self.authors:
             author.resend(peer)
+
+    def resend_late(self) -> None:
+        """Send again what has waited long enough."""
+        for author in self.authors:
+            author.resend_late()
