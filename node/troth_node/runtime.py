@@ -72,11 +72,10 @@ class Disk:
         """
         genesis = _genesis(home)
         guard = Guard.renew(home.path) if is_restored else Guard.open(home.path)
-        store = Store.open(home.store_path, TABLES)
         try:
-            _check_network(home, store, genesis.network())
+            store = _open_store(home, genesis)
         except BaseException:
-            store.close()
+            guard.close()
             raise
         return cls(home, store, guard, genesis)
 
@@ -111,7 +110,18 @@ class Disk:
         try:
             self.store.close()
         finally:
+            self.guard.close()
             self.home.close()
+
+
+def _open_store(home: Home, genesis: Genesis) -> Store:
+    store = Store.open(home.store_path, TABLES)
+    try:
+        _check_network(home, store, genesis.network())
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _genesis(home: Home) -> Genesis:

@@ -27,6 +27,10 @@ class Kernel:
         """Bring a file or directory to the platter. Raises OSError, after which nobody knows what is there."""
         os.fsync(descriptor)
 
+    def sync_data(self, path: Path, descriptor: int) -> None:
+        """Bring what was written over older bytes of the same length to the platter. Raises OSError, as `sync`."""
+        os.fdatasync(descriptor)
+
     def rename(self, old: Path, new: Path) -> None:
         """Let a file appear under another name. Raises OSError."""
         os.rename(old, new)
@@ -77,6 +81,16 @@ def _write_and_rename(path: Path, data: bytes, flag: int) -> None:
     finally:
         os.close(descriptor)
     rename_file(fresh, path)
+
+
+def overwrite(path: Path, descriptor: int, place: int, data: bytes) -> None:
+    """Write over bytes that are there, and sync them: no name and no length changes, so it costs one sync of data.
+
+    Raises OSError.
+    """
+    os.lseek(descriptor, place, os.SEEK_SET)
+    kernel.write(path, descriptor, data)
+    kernel.sync_data(path, descriptor)
 
 
 class Lock:

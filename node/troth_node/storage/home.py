@@ -174,7 +174,7 @@ def _check_home(path: Path) -> None:
 def _fill(path: Path, lock: Lock, key: KeyPair, genesis: bytes) -> None:
     try:
         create_file(path / "genesis.bin", genesis)
-        Guard.create(path)
+        Guard.create(path).close()
         create_file(path / "host", _host_record(lock))
         create_file(path / "key", _encode_key(key))
     except GuardError as error:

@@ -169,16 +169,14 @@ class Store:
         match write:
             case Persist(table, key, value, once=False):
                 added = row_sum(table, key, value)
+                if _insert(connection, table, key, value, added):
+                    return added
                 gone = _sum_at(connection, table, key)
-                connection.execute(f'INSERT OR REPLACE INTO "{table}" VALUES (?, ?, ?)', (key, value, added))
+                connection.execute(f'REPLACE INTO "{table}" VALUES (?, ?, ?)', (key, value, added))
                 return added - gone
             case Persist(table, key, value):
                 added = row_sum(table, key, value)
-                connection.execute(
-                    f'INSERT INTO "{table}" VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING',
-                    (key, value, added),
-                )
-                if connection.changes() == 1:
+                if _insert(connection, table, key, value, added):
                     return added
                 if _select(connection, table, key) != value:
                     raise StoreConflict(table, key)
@@ -314,6 +312,13 @@ def _sum_at(connection: apsw.Connection, table: str, key: bytes) -> int:
     for (found,) in connection.execute(f'SELECT sum FROM "{table}" WHERE key = ?', (key,)):
         return int(found)
     return 0
+
+
+def _insert(connection: apsw.Connection, table: str, key: bytes, value: bytes, check: int) -> bool:
+    """Insert a row where there is none; was there none?"""
+    query = f'INSERT INTO "{table}" VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING'
+    connection.execute(query, (key, value, check))
+    return connection.changes() == 1
 
 
 def _take_lock(path: Path) -> Lock:

@@ -131,6 +131,10 @@ class Kernel(files.Kernel):
         name = "directory" if path.is_dir() else _name(str(path))
         self._points.pass_by(f"sync {name}", lambda: act(path, descriptor), _os_error(errno.EIO))
 
+    def sync_data(self, path: Path, descriptor: int) -> None:
+        act = super().sync_data
+        self._points.pass_by(f"sync {_name(str(path))}", lambda: act(path, descriptor), _os_error(errno.EIO))
+
     def rename(self, old: Path, new: Path) -> None:
         act = super().rename
         self._points.pass_by(f"rename {_name(str(new))}", lambda: act(old, new), _os_error(errno.ENOSPC))
