@@ -15,6 +15,9 @@ from troth_protocol.log.ops import (
     Accuse,
     Attest,
     AttestReveal,
+    AuctionOp,
+    BidOp,
+    BidReveal,
     Bond,
     CommitOp,
     LockOp,
@@ -25,7 +28,7 @@ from troth_protocol.log.ops import (
     Unlock,
 )
 from troth_protocol.log.rows import TABLES, Commit, Lock
-from troth_protocol.log.sealed import attest_digest, commit_digest
+from troth_protocol.log.sealed import attest_digest, auction_id, bid_digest, commit_digest
 from troth_protocol.log.state import decode_state, verify_row
 from troth_protocol.wire.crypto import digest
 
@@ -37,7 +40,22 @@ agents = st.integers(0, AGENTS - 1)
 steps = st.tuples(
     agents,
     st.sampled_from(
-        ["pay", "strange", "bond", "unbond", "lock", "unlock", "wager", "reveal", "attest", "open", "fork"]
+        [
+            *(
+                "pay",
+                "strange",
+                "bond",
+                "unbond",
+                "lock",
+                "unlock",
+                "wager",
+                "reveal",
+                "attest",
+                "open",
+                "fork",
+            ),
+            *("auction", "bid", "open_bid"),
+        ]
     ),
     agents,
     st.integers(0, 3),
@@ -75,8 +93,27 @@ def op_of(net, agent, action, other, number):
         "reveal": lambda: reveal(net, agent),
         "attest": lambda: Attest(question, attest_digest(net.network, me, question, SALT, number % 2)),
         "open": lambda: AttestReveal(question, number % 2, SALT),
+        "auction": lambda: sell(net, agent, number),
+        "bid": lambda: BidOp(
+            sale(net, other), bid_digest(net.network, me, sale(net, other), SALT, 40 + agent)
+        ),
+        "open_bid": lambda: BidReveal(sale(net, other), 40 + agent, SALT),
     }
     return make[action]()
+
+
+def sale(net, seller):
+    """The auction of a seller's first commit; nobody's, if it has none."""
+    mine = commits(net, seller)
+    return auction_id(net.network, net.key(seller), mine[0][0] if mine else SALT, digest(PREIMAGE))
+
+
+def sell(net, agent, number):
+    mine = commits(net, agent)
+    if not mine:
+        return None
+    sealed = bid_digest(net.network, net.key(agent), sale(net, agent), SALT, 40 + agent)
+    return AuctionOp(mine[0][0], number, sealed, 50, digest(PREIMAGE))
 
 
 def reveal(net, agent):
