@@ -43,7 +43,7 @@ def _end_auction(
         state.drop("bids", key + author)
         if line.paid:
             lock = Lock(author, auction.seller, line.paid, auction.hashlock, epoch + WON_LOCK_EPOCHS)
-            state.put("locks", won_lock_id(network, key, author), lock)
+            state.put("locks", won_lock_id(network, key, author, epoch), lock)
     state.drop("auctions", key)
     own = lines.pop(auction.seller)
     price = award.price if award.winners else None

@@ -40,6 +40,9 @@ def bid_digest(network: bytes, author: bytes, auction: bytes, salt: bytes, amoun
     return object_id("troth/bid/1", network, author + auction + salt + str(amount).encode())
 
 
-def won_lock_id(network: bytes, auction: bytes, bidder: bytes) -> bytes:
-    """The id of the lock into which a close turns a winner's payment."""
-    return object_id("troth/lock/1", network, auction + bidder)
+def won_lock_id(network: bytes, auction: bytes, bidder: bytes, epoch: int) -> bytes:
+    """The id of the lock into which the close of `epoch` turns a winner's payment.
+
+    The same auction may be held again while a claim on its first lock waits, so the epoch tells them apart.
+    """
+    return object_id("troth/lock/1", network, auction + bidder + epoch.to_bytes(8, "big"))

@@ -46,8 +46,12 @@ def salt_of(agent):
     return digest(bytes([agent])) if agent else SALT
 
 
+def won_lock(net, bidder):
+    return won_lock_id(net.network, sale_of(net, ALICE), net.key(bidder), 5)
+
+
 def lock_of(net, bidder):
-    return net.state.find("locks", won_lock_id(net.network, sale_of(net, ALICE), net.key(bidder)), Lock)
+    return net.state.find("locks", won_lock(net, bidder), Lock)
 
 
 def balances(net, *agents):
@@ -110,7 +114,7 @@ def test_nothing_of_an_auction_stays_but_its_locks():
 
 def test_the_seller_is_paid_when_it_gives_the_key_away():
     net, _ = sold([40, 70])
-    net.put(ALICE, Unlock(won_lock_id(net.network, sale_of(net, ALICE), net.key(CAROL)), PREIMAGE))
+    net.put(ALICE, Unlock(won_lock(net, CAROL), PREIMAGE))
     for _ in range(3):
         net.close()
     assert balances(net, ALICE, CAROL) == [SELLING + 40, BIDDING - 40]
@@ -160,6 +164,19 @@ def test_auctions_end_each_in_their_epoch_without_touching_each_other():
     assert advance_auctions(net.state, net.network, 5) == []
     assert [sale.auction for sale in advance_auctions(net.state, net.network, 6)] == [keys[1]]
     assert net.state.supply() == held
+
+
+def test_an_auction_held_again_leaves_the_lock_of_the_first_alone():
+    net, key = Ledger(), digest(b"auction")
+    for epoch in (5, 9):
+        net.state.put("auctions", key, replace(auction_row(net), opens=epoch - 4))
+        for agent in (ALICE, BOB):
+            net.state.put("bids", key + net.key(agent), Bid(SALT, CAP, 7, SALT))
+        held = net.state.supply()
+        advance_auctions(net.state, net.network, epoch)
+        assert net.state.supply() == held
+    assert [row.until for _, row in net.state.items("locks", Lock)].count(9 + WON_LOCK_EPOCHS) == 1
+    assert len(net.state.tables["locks"].rows) == 2
 
 
 def test_the_emissions_root_covers_sales_after_settlements():

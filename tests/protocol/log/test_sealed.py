@@ -60,4 +60,5 @@ def test_an_auction_is_named_by_network_seller_commit_and_hash():
 
 
 def test_every_winner_has_a_lock_of_its_own():
-    assert len({won_lock_id(*item) for item in [(A, A, A), (B, A, A), (A, B, A), (A, A, B)]}) == 4
+    whole = [(A, A, A, 1), (B, A, A, 1), (A, B, A, 1), (A, A, B, 1), (A, A, A, 2)]
+    assert len({won_lock_id(*item) for item in whole}) == 5
