@@ -95,24 +95,24 @@ def op_of(net, agent, action, other, number):
         "open": lambda: AttestReveal(question, number % 2, SALT),
         "auction": lambda: sell(net, agent, number),
         "bid": lambda: BidOp(
-            sale(net, other), bid_digest(net.network, me, sale(net, other), SALT, 40 + agent)
+            sale(net, other), bid_digest(net.network, me, sale(net, other), SALT, 45 - agent)
         ),
-        "open_bid": lambda: BidReveal(sale(net, other), 40 + agent, SALT),
+        "open_bid": lambda: BidReveal(sale(net, other), 45 - agent, SALT),
     }
     return make[action]()
 
 
 def sale(net, seller):
     """The auction of a seller's first commit; nobody's, if it has none."""
-    mine = commits(net, seller)
-    return auction_id(net.network, net.key(seller), mine[0][0] if mine else SALT, digest(PREIMAGE))
+    mine = [key for key, row in net.state.items("commits", Commit) if row.author == net.key(seller)]
+    return auction_id(net.network, net.key(seller), mine[0] if mine else SALT, digest(PREIMAGE))
 
 
 def sell(net, agent, number):
     mine = commits(net, agent)
     if not mine:
         return None
-    sealed = bid_digest(net.network, net.key(agent), sale(net, agent), SALT, 40 + agent)
+    sealed = bid_digest(net.network, net.key(agent), sale(net, agent), SALT, 45 - agent)
     return AuctionOp(mine[0][0], number, sealed, 50, digest(PREIMAGE))
 
 
@@ -191,10 +191,10 @@ def test_a_history_with_everything_in_it():
     ]
     epochs = [
         [*first, (1, "bond", 2, 1), (2, "unbond", 0, 2)],
-        [(4, "unlock", 0, 0), (3, "fork", 1, 0), (2, "fork", 2, 0)],
-        [(agent, "attest", 0, 1) for agent in range(3)],
+        [(4, "unlock", 0, 0), (3, "fork", 1, 0), (2, "fork", 2, 0), (4, "auction", 0, 1)],
+        [*((agent, "attest", 0, 1) for agent in range(3)), (0, "bid", 4, 0), (1, "bid", 4, 0)],
         [(3, "pay", 4, 0)],
-        [(4, "reveal", 0, 0), (3, "reveal", 0, 0)],
+        [(4, "reveal", 0, 0), (3, "reveal", 0, 0), (4, "open_bid", 4, 0), (0, "open_bid", 4, 0)],
         [],
         [(agent, "open", 0, 3) for agent in range(3)],
         [],
@@ -206,6 +206,7 @@ def test_a_history_with_everything_in_it():
         seen |= {name for name in TABLES if net.state.tables[name].rows}
         seen |= {"settled"} if closed.settlements else set()
         seen |= {"punished"} if closed.offences else set()
+        seen |= {"sold"} if any(sale.price for sale in closed.sales) else set()
         check(net)
     assert {
         "locks",
@@ -214,8 +215,11 @@ def test_a_history_with_everything_in_it():
         "entrants",
         "offences",
         "attestations",
+        "auctions",
+        "bids",
         "settled",
         "punished",
+        "sold",
     } <= seen
     assert net.state.totals().minted == 21
     assert net.state.totals().burned > 0
