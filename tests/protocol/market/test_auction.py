@@ -141,3 +141,24 @@ def test_a_shill_raises_the_price_no_further_than_the_reserve_price_could():
         won_by, price = won(compute_winners(offers(9, 4, shill), 1, 1))
         as_reserve = compute_winners(offers(9, 4), 1, shill)
         assert won_by == [2] or won(as_reserve) == ([0], price)
+
+
+CAP = 4
+
+
+def takings(others, shills, is_open, units, reserve):
+    """What a seller has of its auction if it leaves shut what is not open: sales to others, less the deposits burnt."""
+    mine = [amount for amount, opened in zip(shills, is_open, strict=True) if opened]
+    award = compute_winners(offers(*others, *mine), units, reserve)
+    strangers = NAMES[: len(others)]
+    return award.price * sum(winner in strangers for winner in award.winners) - CAP * is_open.count(False)
+
+
+@pytest.mark.parametrize("units", [1, 2, 3])
+def test_a_seller_that_has_seen_all_bids_gains_nothing_by_leaving_a_shill_shut(units):
+    """Every two shills and two other bids of 1 to the cap: to open is never worse."""
+    amounts = range(1, CAP + 1)
+    for others, shills in product(product(amounts, repeat=2), product(amounts, repeat=2)):
+        shown = takings(others, shills, (True, True), units, 1)
+        for is_open in ((True, False), (False, True), (False, False)):
+            assert shown >= takings(others, shills, is_open, units, 1)
