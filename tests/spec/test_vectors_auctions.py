@@ -14,7 +14,9 @@ from troth_protocol.log.rows import Account, Auction, Bid, Lock
 from troth_protocol.log.sealed import auction_id, bid_digest
 from troth_protocol.log.state import genesis_state
 from troth_protocol.market.auction import Offer, compute_winners
-from troth_protocol.market.sale import sale_rows
+from troth_protocol.market.sale import sale_leaves, sale_rows
+from troth_protocol.wire.codec import encode
+from troth_protocol.wire.merkle import leaf_hash, root
 
 ANY = bytes(32)
 
@@ -55,6 +57,8 @@ def check_sale(case):
     held = state.supply()
     (sale,) = advance_auctions(state, network, case["epoch"])
     assert list(sale_rows(sale)) == value(case["lines"])
+    leaves = [leaf_hash(encode(line)) for line in value(case["lines"])]
+    assert root(leaves) == unhex(case["emissions"]) == root(sale_leaves([sale]))
     locks = list(state.items("locks", Lock))
     found = [[name.hex(), lock.payer.hex(), str(lock.amount), lock.until] for name, lock in locks]
     assert found == case["locks"]

@@ -12,8 +12,9 @@ from troth_protocol.log.rows import Account, Auction, Bid, Lock
 from troth_protocol.log.sealed import auction_id, bid_digest
 from troth_protocol.log.state import State, genesis_state
 from troth_protocol.market.auction import Offer, compute_winners
-from troth_protocol.market.sale import sale_rows
+from troth_protocol.market.sale import sale_leaves, sale_rows
 from troth_protocol.wire.crypto import digest, preimage
+from troth_protocol.wire.merkle import root
 
 from .common import NETWORK, OTHER_NETWORK, Case, Json, cases, keys, plain, tried, valid
 from .network import document, holder
@@ -121,6 +122,7 @@ def _sale(name: str, units: int, bids: Mapping[str, int], unopened: Sequence[str
         cap=str(CAP),
         bids=shown,
         lines=plain(list(sale_rows(sale))),
+        emissions=root(sale_leaves([sale])).hex(),
         **_after(state),
     )
 

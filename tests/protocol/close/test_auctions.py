@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from troth_node.testing.ledger import Ledger
+from troth_node.testing.ledger import Ledger, copy_state
 from troth_node.testing.moves import PREIMAGE, SALT, auction, bid, commit, open_bid, sale_of, wait
 from troth_node.testing.samples import RULES, TOKEN
 from troth_protocol.close.auctions import WON_LOCK_EPOCHS, advance_auctions
@@ -164,6 +164,16 @@ def test_auctions_end_each_in_their_epoch_without_touching_each_other():
     assert advance_auctions(net.state, net.network, 5) == []
     assert [sale.auction for sale in advance_auctions(net.state, net.network, 6)] == [keys[1]]
     assert net.state.supply() == held
+
+
+def test_the_order_in_which_rows_came_does_not_matter():
+    net, key = Ledger(), digest(b"auction")
+    net.state.put("auctions", key, replace(auction_row(net), units=2))
+    for agent in range(5):
+        net.state.put("bids", key + net.key(agent), Bid(SALT, CAP, 7, salt_of(agent)))
+    twin = copy_state(net.state)
+    assert advance_auctions(twin, net.network, 5) == advance_auctions(net.state, net.network, 5)
+    assert twin.root() == net.state.root()
 
 
 def test_an_auction_held_again_leaves_the_lock_of_the_first_alone():
