@@ -39,6 +39,7 @@ FILES: Final = {
     "contributions.json": ("contributions", "contributions"),
     "trades.json": ("trades", "trades"),
     "documents.json": ("documents", "documents"),
+    "cards.json": ("cards", "cards"),
     "messages.json": ("messages", "messages"),
 }
 
