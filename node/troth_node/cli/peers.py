@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from troth_node.agent import Json
 from troth_node.cli.cards import open_directory
 
 
@@ -27,8 +28,14 @@ def command(home: Path, *, as_json: bool) -> None:
     for card in sorted(cards, key=lambda card: card.key not in found.witnesses):
         is_witness = card.key in found.witnesses
         if as_json:
-            facts = {"key": card.key.hex(), "name": card.name, "endpoints": list(card.endpoints)}
-            facts |= {"is_witness": is_witness, "is_own": card.key == found.own, "software": card.software}
+            facts: dict[str, Json] = {
+                "key": card.key.hex(),
+                "name": card.name,
+                "endpoints": list(card.endpoints),
+                "software": card.software,
+                "is_witness": is_witness,
+                "is_own": card.key == found.own,
+            }
             click.echo(json.dumps(facts))
             continue
         note = "witness" if is_witness else "node"

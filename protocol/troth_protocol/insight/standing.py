@@ -57,7 +57,11 @@ def tally(rows: Iterable[Value], found: dict[bytes, Earned]) -> None:
                 _payment(found, payer, payee, decode_amount(amount))
             case ["attester", bytes(), [bytes(attester), list(), list(amount)]]:
                 _attester(_of(found, attester), *_signed(amount))
-            case ["offence", bytes(), {"kind": str(kind), "offender": bytes(offender), "slashed": str(amount)}]:
+            case [
+                "offence",
+                bytes(),
+                {"kind": str(kind), "offender": bytes(offender), "slashed": str(amount)},
+            ]:
                 earned = _of(found, offender)
                 earned.offences[kind] += 1
                 earned.slashed += decode_amount(amount)

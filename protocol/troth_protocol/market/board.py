@@ -146,25 +146,19 @@ class Board:
         self._renew()
 
     def announce(self, draft: Announcement) -> bool:
-        """Post or renew an announcement; True if it was due. Raises Invalid("bad_card").
+        """Post an announcement, or renew it if that is due; False if nothing is to be said. Raises Invalid.
 
-        Who, slot and dates are filled in here; without a free slot the one that ends first gives way. Nothing is
-        announced without a card.
+        Who, slot and dates are filled in here. Nothing is announced without a card or a free slot: a slot is free
+        when what was announced there is over, because nobody renewed it.
         """
-        if self.card(self._keys.public) is None:
-            return False
-        held = self._slot_of(draft)
-        slot = held.slot if held is not None else self._free_slot()
-        at_place = self._held.get(self._keys.public + bytes([slot]))
-        return self._issue(replace(draft, slot=slot), at_place.item if at_place else None)
-
-    def _slot_of(self, draft: Announcement) -> Announcement | None:
         own = self.announcements(self._keys.public)
-        return next((item for item in own if item.subject() == draft.subject()), None)
-
-    def _free_slot(self) -> int:
-        ends = {item.slot: item.expires for item in self.announcements(self._keys.public)}
-        return min(range(SLOTS_MAX), key=lambda slot: (ends.get(slot, -1), slot))
+        held = next((item for item in own if item.subject() == draft.subject()), None)
+        taken = {item.slot for item in own}
+        free = next((slot for slot in range(SLOTS_MAX) if slot not in taken), None)
+        slot = held.slot if held is not None else free
+        if slot is None or self.card(self._keys.public) is None:
+            return False
+        return self._issue(replace(draft, slot=slot), held)
 
     def _renew(self) -> None:
         if self._draft is not None:

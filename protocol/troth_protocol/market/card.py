@@ -39,7 +39,7 @@ TOPICS_MAX: Final = 16
 CARD_DOCUMENTS_MAX: Final = 32
 ENDPOINTS_MAX: Final = 8
 #: What one agent may want and offer at a time: each announcement has a slot, and a newer one takes its place.
-SLOTS_MAX: Final = 8
+SLOTS_MAX: Final = 16
 
 #: Control characters, and marks that break lines or turn the direction of writing.
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")

@@ -42,7 +42,7 @@ CARD_OF_ALMA: Final = Card(
 )
 LEAST: Final = Card("", "", key=ALMA.public)
 WANT: Final = Announcement("want", "flights", "flights/tip", 0, 50_000, key=ALMA.public, epoch=7, expires=9)
-OFFER: Final = replace(WANT, kind="offer", price=10**9, id=A, question=B, slot=7, seq=15, expires=7)
+OFFER: Final = replace(WANT, kind="offer", price=10**9, id=A, question=B, slot=15, seq=15, expires=7)
 
 
 def _check(item: Posting, data: bytes, signature: bytes) -> dict[str, Json]:
@@ -95,7 +95,7 @@ def _bad_announcements() -> Iterator[tuple[str, str, Announcement]]:
     yield "bad_card", "a carriage return in a topic", replace(WANT, topic="flights\r")
     yield "bad_card", "an announcement over before it begins", replace(WANT, expires=6)
     yield "bad_field", "a gift", replace(WANT, kind="gift")
-    yield "bad_field", "slot 8", replace(WANT, slot=8)
+    yield "bad_field", "slot 16", replace(WANT, slot=16)
     yield "bad_field", "a weight above all", replace(WANT, weight_ppm=1_000_001)
 
 

@@ -137,12 +137,24 @@ def test_what_changes_is_renewed_at_once_but_not_for_ever(line):
     assert known(line, ALMA).name == f"alma {RENEWALS_MAX + 2}"
 
 
-def test_slots_are_used_again(line):
+def test_slots_are_free_again_when_nobody_renews_what_was_there(line):
     publish(line)
-    for number in range(SLOTS_MAX + 1):
-        assert announce(line, item=replace(WANT, document=f"tip {number}"))
+    done = [announce(line, item=replace(WANT, document=f"tip {number}")) for number in range(SLOTS_MAX + 1)]
+    assert done == [True] * SLOTS_MAX + [False]
     line.settle()
-    assert wants(line, EMIL) == [f"tip {SLOTS_MAX}", *(f"tip {number}" for number in range(1, SLOTS_MAX))]
+    assert len(wants(line, EMIL)) == SLOTS_MAX
+    line.core(ALMA).chain.epoch += LIFE_EPOCHS + 1
+    line.core(ALMA).board.opened()
+    assert wants(line, ALMA) == []
+    assert announce(line)
+
+
+def test_other_terms_are_announced_at_once(line):
+    publish(line)
+    announce(line)
+    assert announce(line, item=replace(WANT, weight_ppm=60_000))
+    line.settle()
+    assert [item.weight_ppm for item in line.core(EMIL).board.announcements()] == [60_000]
 
 
 def test_a_new_link_asks_for_what_is_held(stage):

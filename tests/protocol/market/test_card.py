@@ -114,7 +114,7 @@ def test_every_field_of_a_card_is_bounded(change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"kind": "gift"}, {"slot": 8}, {"weight_ppm": -1}, {"document": "x" * 129}]
+    "change", [{"kind": "gift"}, {"slot": 16}, {"weight_ppm": -1}, {"document": "x" * 129}]
 )
 def test_every_field_of_an_announcement_is_bounded(change):
     assert refused(replace(WANT, **change))[0] == "bad_field"
