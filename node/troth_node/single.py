@@ -23,6 +23,7 @@ from troth_node.runtime import Disk, Listener, Runtime
 from troth_node.storage.errors import StorageError
 from troth_node.storage.home import Home
 from troth_node.transport.host import ListenError
+from troth_node.transport.mdns import Found, serve_mdns
 from troth_node.transport.network import Network
 from troth_node.transport.settings import OTHERS
 from troth_protocol.close.docket import Accusation
@@ -49,6 +50,7 @@ class NodeSettings:
     endpoints: tuple[str, ...] = ()
     is_exchanging: bool = True
     others: int = OTHERS
+    is_on_lan: bool = False
 
 
 class NodeError(TrothError):
@@ -90,6 +92,8 @@ async def _run(settings: NodeSettings, network: Network, runtime: Runtime, agent
                 network.connect(key, address)
         player = Player(runtime, agent)
         runtime.listeners += [player, _Teller(), *_discovery(settings, network, runtime, agent)]
+        if settings.is_on_lan:
+            nursery.start_soon(_find_on_lan, settings, network, runtime)
         nursery.start_soon(runtime.run)
         nursery.start_soon(player.run)
 
@@ -107,6 +111,21 @@ def _discovery(
     if settings.is_exchanging:
         fixed = frozenset(key for key, _ in settings.peers)
         yield PeerExchange(runtime.core, network, network.addresses[0], fixed, settings.others)
+
+
+async def _find_on_lan(settings: NodeSettings, network: Network, runtime: Runtime) -> None:
+    """Link to whatever nodes of this network the LAN tells of."""
+    fixed = {key for key, _ in settings.peers}
+
+    def found(node: Found) -> None:
+        if node.key not in fixed:
+            log.info("peer on the LAN", key=node.key.hex()[:16], address=node.address)
+            network.connect(node.key, node.address)
+
+    try:
+        await serve_mdns(runtime.core.chain.network, network.public, network.addresses[0], found)
+    except OSError as error:
+        raise NodeError(f"--mdns: {error.strerror or error}; start without it") from None
 
 
 async def _stop_on_signal(scope: trio.CancelScope) -> None:

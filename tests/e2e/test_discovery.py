@@ -70,6 +70,14 @@ def test_a_node_that_knows_one_peer_finds_the_witness(launch, homes: list[Path],
     assert "has earned 0.00 tokens" in said
 
 
+def test_nodes_on_a_lan_find_each_other_when_they_are_told_to(launch, homes: list[Path]) -> None:
+    alma = start(launch, homes[0], "--mdns")
+    place(alma)
+    bruno = start(launch, homes[1], "--mdns", "--no-exchange")
+    bruno.until('"peer on the LAN"')
+    bruno.until('"epoch sealed"')
+
+
 def test_what_cannot_be_is_said_in_one_line(homes: list[Path]) -> None:
     for arguments, words in (
         (("node", str(homes[0]), "--endpoint", "here"), "not a TCP multiaddr"),

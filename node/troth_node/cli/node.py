@@ -43,6 +43,7 @@ from troth_node.transport.settings import OTHERS
     show_default=True,
     help="So many others than witnesses at most.",
 )
+@click.option("--mdns", is_flag=True, help="Find nodes of the network on the LAN, and be found there.")
 @click.option(
     "--endpoint",
     "endpoints",
@@ -66,6 +67,7 @@ def command(
     endpoints: tuple[str, ...],
     *,
     exchange: bool,
+    mdns: bool,
     restored: bool,
     as_json: bool,
 ) -> None:
@@ -92,6 +94,7 @@ def command(
         endpoints=endpoints,
         is_exchanging=exchange,
         others=others,
+        is_on_lan=mdns,
         is_restored=restored,
         is_json=as_json,
     )
