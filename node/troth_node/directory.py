@@ -13,6 +13,7 @@ from pathlib import Path
 from troth_node.agent import Json
 from troth_node.inspection import read_seal
 from troth_node.storage.store import Store
+from troth_protocol.close.light import genesis_committee
 from troth_protocol.close.seal import SEAL
 from troth_protocol.core import TABLES
 from troth_protocol.errors import Invalid
@@ -56,7 +57,8 @@ class Directory:
 
 def read_directory(path: Path, genesis: bytes, own: bytes) -> Directory:
     """Read a stored node's board and results. Raises StoreError, or Invalid on damage."""
-    found = Directory(own)
+    opened = load_genesis(genesis)
+    found = Directory(own, witnesses=frozenset(member.key for member in genesis_committee(opened).members))
     with Store.open(path, TABLES) as store:
         for key, data in store.scan("seals"):
             found.epoch = int.from_bytes(key, "big")
@@ -66,7 +68,7 @@ def read_directory(path: Path, genesis: bytes, own: bytes) -> Directory:
             if results is not None:
                 found.since = found.since or found.epoch
                 _add_results(found, list(unpack_rows(results)), seal.payload)
-        _read_board(found, store.scan(BOARD_TABLE), load_genesis(genesis).network())
+        _read_board(found, store.scan(BOARD_TABLE), opened.network())
     return found
 
 

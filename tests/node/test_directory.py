@@ -102,6 +102,7 @@ def test_what_is_over_or_not_there_is_not_shown(stage, tmp_path):
     with Store.open(path, TABLES) as store:
         store.apply([Erase("results", epoch_key(epoch)) for epoch in range(1, 9)])
     assert read(stage, path).since == 0
+    assert len(read_directory(path, stage.genesis.encode(), stage.key(BRUNO)).witnesses) == 4
     with Store.open(path, TABLES) as store:
         seal = store.get("seals", epoch_key(8))
         store.apply([Persist("seals", epoch_key(99), seal)])

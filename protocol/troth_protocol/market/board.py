@@ -258,9 +258,14 @@ class Board:
 
     def _drop(self, where: bytes) -> None:
         """Take a posting down, and with a card the announcements of its key."""
-        for key in [key for key in self._held if key.startswith(where)]:
-            self._messages.discard(self._held.pop(key).message)
-            self._out.erase(BOARD_TABLE, key)
+        hanging = (
+            [where + bytes([slot]) for slot in range(SLOTS_MAX)] if len(where) == PUBLIC_KEY_BYTES else []
+        )
+        for key in (where, *hanging):
+            held = self._held.pop(key, None)
+            if held is not None:
+                self._messages.discard(held.message)
+                self._out.erase(BOARD_TABLE, key)
 
     # Links and epochs
 
