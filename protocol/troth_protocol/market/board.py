@@ -228,14 +228,17 @@ class Board:
             return True
         if isinstance(item, Announcement):
             return item.key in self._held
-        cards = {card.key: self._worth(card.key) for card in self.cards() if card.key != self._keys.public}
+        others = [key for key in self._held if len(key) == PUBLIC_KEY_BYTES and key != self._keys.public]
         worth = self._worth(item.key)
-        if not worth and sum(not other for other in cards.values()) >= STRANGERS_MAX:
-            return False
-        if len(cards) < CARDS_MAX:
+        if worth and len(others) < CARDS_MAX:
             return True
-        poorest = min(cards, key=lambda key: (cards[key], key))
-        if cards[poorest] >= worth:
+        worths = {key: self._worth(key) for key in others}
+        if not worth and sum(not other for other in worths.values()) >= STRANGERS_MAX:
+            return False
+        if len(others) < CARDS_MAX:
+            return True
+        poorest = min(worths, key=lambda key: (worths[key], key))
+        if worths[poorest] >= worth:
             return False
         self._drop(poorest)
         return True
