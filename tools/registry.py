@@ -18,7 +18,7 @@ from troth_protocol import evidence, genesis
 from troth_protocol.close import ballots, report, seal
 from troth_protocol.insight import contribution
 from troth_protocol.log import agreement, entry, evaluate, ops, rows, vote
-from troth_protocol.market import trades
+from troth_protocol.market import card, trades
 from troth_protocol.wire import crypto, messages
 from troth_protocol.wire.schema import Record
 
@@ -56,6 +56,8 @@ OBJECTS: Mapping[str, Record[Any]] = {
     "signed_candidate": evidence.SIGNED_CANDIDATE,
     "signed_ballot": evidence.SIGNED_BALLOT,
     "seal_signature": evidence.SEAL_SIGNATURE,
+    "card": card.CARD,
+    "announcement": card.ANNOUNCEMENT,
     "genesis": genesis.GENESIS,
     "holder": genesis._HOLDER,  # noqa: SLF001
     "topic": genesis._TOPIC,  # noqa: SLF001

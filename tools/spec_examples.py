@@ -372,6 +372,16 @@ def catalogue(name: str, first: str) -> Callable[[], str]:
     return render
 
 
+def postings() -> str:
+    """The records of cards and announcements."""
+    found = load_tool("registry").load()["objects"]
+    rows = (
+        [f"`{name}`", found[name]["meaning"], _fields(found[name]["fields"])]
+        for name in ("card", "announcement")
+    )
+    return table(["record", "meaning", "fields"], rows)
+
+
 def _fields(fields: Mapping[str, str]) -> str:
     return ", ".join(f"`{name}` {kind}" for name, kind in fields.items())
 
@@ -413,6 +423,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "messages": catalogue("messages", "message"),
     "ballots": catalogue("ballots", "ballot"),
     "evidence": catalogue("evidence", "kind"),
+    "postings": postings,
     "errors": errors,
     "constants": constants,
 }

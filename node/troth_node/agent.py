@@ -164,13 +164,17 @@ class Result:
 class Agent:
     """The base class. With nothing overridden it is a valid agent that sells, buys, forecasts and attests nothing.
 
-    Class attributes to set: `documents`, the names of what it sells; `cite_ppm`, how much of its income it cites in
+    Class attributes to set: `documents`, the names of what it sells; `topics`, what its card says that it deals in
+    (default: all that the network has); `ask_ppm`, the citation weight that its card and offers ask for (0: none is
+    said; what binds is `quote`); `cite_ppm`, how much of its income it cites in
     all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `rate`, the learning
     rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within a few milliseconds, so that
     they need no worker thread (a node whose agent says so and then waits for a network misses votes).
     """
 
     documents: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    ask_ppm: int = 0
     cite_ppm: int = 800_000
     pay_ppm: int = 200_000
     rate: float = 1.0

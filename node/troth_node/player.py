@@ -18,6 +18,7 @@ from troth_node.agent import Agent, Forecast, Json, Production, QuestionView, Re
 from troth_node.dealings import Dealings
 from troth_node.duties import Duties
 from troth_node.payload import validate_payload
+from troth_node.presence import announce_wants
 from troth_node.runtime import Runtime
 from troth_protocol.core import EpochOpened, PeerHello, Traded
 from troth_protocol.errors import Invalid
@@ -148,6 +149,7 @@ class Player:
             return
         wants = await self.call(self.agent.wants, view)
         await self.dealings.ask(view, wants, is_reseller=bool(self.agent.documents))
+        announce_wants(self.core, view.topic, wants)
         self.runtime.kick()
 
     def _view(self, key: bytes, question: Question) -> QuestionView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,13 +15,17 @@ import trio
 
 from troth_node.agent import Agent
 from troth_node.documents import own_documents
+from troth_node.exchange import PeerExchange
 from troth_node.loader import load_agent
 from troth_node.player import Player
-from troth_node.runtime import Disk, Runtime
+from troth_node.presence import Presence
+from troth_node.runtime import Disk, Listener, Runtime
 from troth_node.storage.errors import StorageError
 from troth_node.storage.home import Home
 from troth_node.transport.host import ListenError
+from troth_node.transport.mdns import Found, serve_mdns
 from troth_node.transport.network import Network
+from troth_node.transport.settings import OTHERS
 from troth_protocol.close.docket import Accusation
 from troth_protocol.core import EpochOpened, PeerFault, PeerHello, Restoring
 from troth_protocol.errors import TrothError
@@ -43,6 +47,10 @@ class NodeSettings:
     peers: tuple[tuple[bytes, str], ...]
     is_restored: bool
     is_json: bool
+    endpoints: tuple[str, ...] = ()
+    is_exchanging: bool = True
+    others: int = OTHERS
+    is_on_lan: bool = False
 
 
 class NodeError(TrothError):
@@ -80,11 +88,44 @@ async def _run(settings: NodeSettings, network: Network, runtime: Runtime, agent
         await nursery.start(network.serve)
         log.info("listening", address=network.addresses[0], key=network.public.hex())
         for key, address in settings.peers:
-            network.connect(key, address)
+            if key != network.public:  # a bootstrap list may name every node
+                network.connect(key, address)
         player = Player(runtime, agent)
-        runtime.listeners += [player, _Teller()]
+        runtime.listeners += [player, _Teller(), *_discovery(settings, network, runtime, agent)]
+        if settings.is_on_lan:
+            nursery.start_soon(_find_on_lan, settings, network, runtime)
         nursery.start_soon(runtime.run)
         nursery.start_soon(player.run)
+
+
+def _discovery(
+    settings: NodeSettings, network: Network, runtime: Runtime, agent: Agent
+) -> Iterator[Listener]:
+    """Who makes this node known, and who finds others."""
+    endpoints = settings.endpoints or tuple(network.addresses)
+    presence = Presence(runtime.core, agent, settings.name, own_documents(agent), endpoints)
+    card = runtime.core.board.card(network.public)
+    if card is None or not card.endpoints:
+        log.warning("no address of this node can be dialled by others; --endpoint says one")
+    yield presence
+    if settings.is_exchanging:
+        fixed = frozenset(key for key, _ in settings.peers)
+        yield PeerExchange(runtime.core, network, network.addresses[0], fixed, settings.others)
+
+
+async def _find_on_lan(settings: NodeSettings, network: Network, runtime: Runtime) -> None:
+    """Link to whatever nodes of this network the LAN tells of."""
+    fixed = {key for key, _ in settings.peers}
+
+    def found(node: Found) -> None:
+        if node.key not in fixed:
+            log.info("peer on the LAN", key=node.key.hex()[:16], address=node.address)
+            network.connect(node.key, node.address)
+
+    try:
+        await serve_mdns(runtime.core.chain.network, network.public, network.addresses[0], found)
+    except OSError as error:
+        raise NodeError(f"--mdns: {error.strerror or error}; start without it") from None
 
 
 async def _stop_on_signal(scope: trio.CancelScope) -> None:

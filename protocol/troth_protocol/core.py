@@ -32,12 +32,15 @@ from troth_protocol.log.ops import Accuse, Op
 from troth_protocol.log.payee import Payee
 from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate
 from troth_protocol.log.witness import Witness
+from troth_protocol.market.board import Board
 from troth_protocol.market.library import Library
 from troth_protocol.notices import EpochOpened, PeerFault, PeerHello, Profile, Restoring, Traded
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import (
     MESSAGES,
+    AnnounceMsg,
     Ballot,
+    CardMsg,
     Certified,
     Chunk,
     DocumentMsg,
@@ -56,6 +59,7 @@ from troth_protocol.wire.messages import (
     Submit,
     Trade,
     VoteFor,
+    WantCards,
     WantChunk,
     WantDocument,
     WantEntries,
@@ -93,6 +97,7 @@ TABLES: Final = (
     "duties",
     "documents",
     "evidence",
+    "cards",
 )
 
 
@@ -119,6 +124,7 @@ class Core:
         self._links: set[bytes] = set()
         self.docket = Docket(self.chain, self.out, self._links)
         self.watch = Watch(self.chain, self.accuse)
+        self.board = Board(keys, self.chain, archive, self.out, self._links)
         self._heads: dict[int, bool] = {}
         self._early = Early()
         self._ticks = 0
@@ -156,6 +162,9 @@ class Core:
             WantDocument: self.library.wanted,
             DocumentMsg: self.library.received,
             EvidenceMsg: self._on_evidence,
+            CardMsg: self.board.received,
+            AnnounceMsg: self.board.received,
+            WantCards: self.board.wanted,
             Trade: self._on_trade,
         }
 
@@ -190,6 +199,7 @@ class Core:
             self.out.send(peer, WantHead(self.profile.nonce))
         self.author.resend(peer)
         self.docket.show(peer)
+        self.board.linked(peer)
 
     def link_down(self, peer: bytes) -> None:
         """The link to a peer is gone."""
@@ -198,6 +208,7 @@ class Core:
         self.follower.lost(peer)
         self.feed.leave(peer)
         self.library.lost(peer)
+        self.board.lost(peer)
 
     def frame(self, peer: bytes, payload: bytes) -> None:
         """One frame from a peer. What is refused costs the peer a PeerFault notice and changes nothing."""
@@ -341,6 +352,7 @@ class Core:
         """An epoch is open: take up the roles that its witness set gives."""
         self.watch.opened()
         self.docket.opened()
+        self.board.opened()
         self.witness = self.closer = None
         self._heads = {}
         self._holds = 0

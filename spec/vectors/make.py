@@ -40,6 +40,7 @@ FILES: Final = {
     "auctions.json": ("auctions", "auctions"),
     "trades.json": ("trades", "trades"),
     "documents.json": ("documents", "documents"),
+    "cards.json": ("cards", "cards"),
     "messages.json": ("messages", "messages"),
 }
 

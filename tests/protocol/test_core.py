@@ -45,6 +45,7 @@ from troth_protocol.wire.messages import (
     Submit,
     Trade,
     VoteFor,
+    WantCards,
     WantHead,
 )
 
@@ -100,7 +101,7 @@ def test_a_peer_that_comes_back_is_sent_what_is_under_way(stage):
     stage.core(EMIL).link_down(stage.key(ALMA))
     stage.core(EMIL).link_up(stage.key(ALMA))
     stage.flush(EMIL)
-    assert [type(mail.message) for mail in stage.post if mail.target == ALMA] == [Hello, Submit]
+    assert [type(mail.message) for mail in stage.post if mail.target == ALMA] == [Hello, Submit, WantCards]
 
 
 def test_a_negotiation_message_goes_to_the_agent_layer(stage):

@@ -27,6 +27,7 @@ PREFIXES = {
     "DOC": "10-documents.md",
     "EVI": "11-evidence.md",
     "AUC": "12-auctions.md",
+    "CRD": "13-cards.md",
 }
 ID = re.compile(rf"\b(?:{'|'.join(PREFIXES)})-[0-9]+\b")
 DEFINED = re.compile(rf"^- \*\*((?:{'|'.join(PREFIXES)})-[0-9]+)\*\* ", re.MULTILINE)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from troth_node.cli.failure import Failure, one_line, parse_key
+from troth_node.transport.settings import OTHERS
 
 
 @click.command("node")
@@ -25,6 +26,32 @@ from troth_node.cli.failure import Failure, one_line, parse_key
     "--peer", "peers", multiple=True, metavar="KEY@ADDRESS", help="Keep connected to this node; repeatable."
 )
 @click.option(
+    "--bootstrap",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file of such peers, one a line, as `troth peers` prints them; # begins a comment.",
+)
+@click.option(
+    "--exchange/--no-exchange",
+    default=True,
+    show_default=True,
+    help="Learn endpoints from cards, and keep connected to the witnesses and a few others.",
+)
+@click.option(
+    "--others",
+    type=click.IntRange(0, 256),
+    default=OTHERS,
+    show_default=True,
+    help="So many others than witnesses at most.",
+)
+@click.option("--mdns", is_flag=True, help="Find nodes of the network on the LAN, and be found there.")
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A multiaddr that the node's card names (default: where it listens); repeatable.",
+)
+@click.option(
     "--restored", is_flag=True, help="This store was restored from a backup: sign nothing for two epochs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Log as JSON lines.")
@@ -35,7 +62,12 @@ def command(
     name: str,
     listen: str,
     peers: tuple[str, ...],
+    bootstrap: Path | None,
+    others: int,
+    endpoints: tuple[str, ...],
     *,
+    exchange: bool,
+    mdns: bool,
     restored: bool,
     as_json: bool,
 ) -> None:
@@ -46,6 +78,9 @@ def command(
       troth init my-node --genesis run/alma/genesis.bin
       troth node my-node --agent examples/agents/weather.py:Weather \
           --peer 1f3a…@/ip4/127.0.0.1/tcp/4001
+      troth peers run/alma > peers.txt
+      troth node my-node --bootstrap peers.txt --listen /ip4/0.0.0.0/tcp/4001 \
+          --endpoint /ip4/192.0.2.7/tcp/4001
     """
     from troth_node.single import NodeSettings, run_single  # noqa: PLC0415 - libp2p takes a second to import
 
@@ -55,7 +90,11 @@ def command(
         options=dict(_pair(option, "--option") for option in options),
         name=name,
         listen=listen,
-        peers=tuple(_peer(peer) for peer in peers),
+        peers=tuple(_peer(peer) for peer in (*peers, *_listed(bootstrap))),
+        endpoints=endpoints,
+        is_exchanging=exchange,
+        others=others,
+        is_on_lan=mdns,
         is_restored=restored,
         is_json=as_json,
     )
@@ -68,6 +107,15 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not equals or not key:
         raise Failure(f"{option} takes KEY=VALUE, not {text!r}")
     return key, value
+
+
+def _listed(file: Path | None) -> list[str]:
+    """The peers of a bootstrap file."""
+    if file is None:
+        return []
+    with one_line():
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [peer for line in lines if (peer := line.partition("#")[0].strip())]
 
 
 def _peer(text: str) -> tuple[bytes, str]:

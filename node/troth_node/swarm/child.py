@@ -22,6 +22,7 @@ from troth_node.agent import Agent, Json
 from troth_node.documents import own_documents
 from troth_node.loader import load_agent
 from troth_node.player import Player
+from troth_node.presence import Presence
 from troth_node.runtime import Disk, Runtime
 from troth_node.storage.errors import StorageError
 from troth_node.storage.home import Home
@@ -130,7 +131,10 @@ class Child:
                     linger_ms=LINGER_MS,
                 )
                 self.player = Player(runtime, self.agent)
-                runtime.listeners += [self.player, self]
+                presence = Presence(
+                    runtime.core, self.agent, self.node.name, own_documents(self.agent), network.addresses
+                )
+                runtime.listeners += [self.player, presence, self]
                 structlog.get_logger().info(
                     "listening", address=network.addresses[0], key=network.public.hex(), name=self.node.name
                 )

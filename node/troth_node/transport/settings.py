@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 MIB: Final = 1024 * 1024
+#: Nodes beside the witnesses that peer exchange keeps connected to.
+OTHERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ SIGNED_OBJECTS: Final = (
     # insight
     *("question", "contribution", "commit", "commit_id", "attest", "evidence"),
     # peers
-    *("hello", "card", "newest"),
+    *("hello", "card", "announcement", "newest"),
 )
 DOMAINS: Final[frozenset[str]] = frozenset(f"troth/{name}/1" for name in SIGNED_OBJECTS)
 _PREFIXES: Final = {domain: bytes([len(domain)]) + domain.encode("ascii") for domain in DOMAINS}

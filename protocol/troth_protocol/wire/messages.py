@@ -28,6 +28,8 @@ OBJECT_MAX_BYTES = 132 * 1024
 ITEMS_MAX = 4096
 DOCUMENTS_MAX = 32
 TEXT_MAX_BYTES = 32 * 1024
+CARD_MAX_BYTES = 8 * 1024
+ANNOUNCEMENT_MAX_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,29 @@ class EvidenceMsg:
 
 
 @dataclass(frozen=True, slots=True)
+class CardMsg:
+    """An agent's signed card, from itself or passed on."""
+
+    card: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceMsg:
+    """A signed announcement of what an agent wants or offers, from itself or passed on."""
+
+    announcement: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WantCards:
+    """Send the cards and announcements that you hold; the asker's open epoch."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """One signed message of a negotiation or delivery; its kind is inside the signed bytes."""
 
@@ -280,6 +305,9 @@ Message: TypeAlias = (
     | WantDocument
     | DocumentMsg
     | EvidenceMsg
+    | CardMsg
+    | AnnounceMsg
+    | WantCards
     | Trade
 )
 
@@ -341,6 +369,12 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
     WantDocument: ("want_document", {"document": ID}),
     DocumentMsg: ("document", {"id": ID, "text": optional(blob(TEXT_MAX_BYTES))}),
     EvidenceMsg: ("evidence", {"evidence": _OBJECT}),
+    CardMsg: ("card", {"card": blob(CARD_MAX_BYTES), "signature": SIGNATURE}),
+    AnnounceMsg: (
+        "announce",
+        {"announcement": blob(ANNOUNCEMENT_MAX_BYTES), "signature": SIGNATURE},
+    ),
+    WantCards: ("want_cards", {"epoch": EPOCH}),
     Trade: ("trade", {"body": blob(200_000), "signature": SIGNATURE}),
 }
 

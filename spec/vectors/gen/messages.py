@@ -48,6 +48,9 @@ FULL: Final[Mapping[str, Mapping[str, Json]]] = {
     "want_document": {"document": A},
     "document": {"id": A, "text": b"text"},
     "evidence": {"evidence": b"evidence"},
+    "card": {"card": b"card", "signature": SIGNATURE},
+    "announce": {"announcement": b"announcement", "signature": SIGNATURE},
+    "want_cards": {"epoch": 7},
     "trade": {"body": b"body", "signature": SIGNATURE},
 }
 FULL_BALLOTS: Final[Mapping[str, Mapping[str, Json]]] = {
@@ -77,6 +80,8 @@ BOUNDS: Final[tuple[tuple[str, str, str, str, dict[str, Json]], ...]] = (
     ("bad_field", "4,097 acks", "message", "stored", {"entries": [A] * 4_097}),
     ("bad_field", "an entry without a certificate", "message", "entries", {"items": [[b"entry"]]}),
     ("bad_field", "a branch of 33 hashes", "message", "chunk", {"branch": [A] * 33}),
+    ("bad_field", "a card of 8,193 bytes", "message", "card", {"card": bytes(8_193)}),
+    ("bad_field", "an announcement of 513 bytes", "message", "announce", {"announcement": bytes(513)}),
     ("bad_field", "a signature of 63 bytes", "message", "trade", {"signature": bytes(63)}),
     ("bad_field", "text for a body", "message", "trade", {"body": "body"}),
     ("bad_field", "a kind of vote that does not exist", "ballot", "vote", {"vote": "abstain"}),
