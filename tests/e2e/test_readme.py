@@ -23,6 +23,13 @@ SHORT: Final = {"verify", "balance", "log", "evidence", "score", "document"}
 #: Enough to settle the first questions; a line that says less keeps what it says.
 EPOCHS: Final = "12"
 
+#: An agent whose document is none.
+WRONG: Final = """from troth_node.agent import Agent
+
+class Wrong(Agent):
+    documents = ("wrong",)
+"""
+
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
 
@@ -120,6 +127,7 @@ def test_a_command_that_no_rule_knows_fails() -> None:
         (["swarm", "--add", "nowhere.py:X"], "there is no file"),
         (["swarm", "--add", "examples/agents/first.py:Nobody"], "that is a troth_node.agent.Agent"),
         (["swarm", *2 * ["--add", "examples/agents/first.py:First"]], "agent names must be distinct"),
+        (["swarm", "--add", "wrong.py:Wrong"], "correct it (troth document show)"),
         (["swarm", "--keep", "examples"], "it exists and is not an empty directory"),
         (["swarm", "--epochs", "2"], "needs at least 11 epochs to settle a question"),
         (["verify", "mine/nobody"], "no such directory; initialise a node there first"),
@@ -133,5 +141,8 @@ def test_a_usual_mistake_gives_the_message_in_the_guide(
     table = (newcomer / "forecasts.csv").read_text()
     (newcomer / "short.csv").write_text(table.replace("0.2,0.8", "0.2,0.7"))
     (newcomer / "torn.csv").write_text(table.replace("Monday,ben,1", "Monday,ben,0"))
+    (newcomer / "wrong.py").write_text(WRONG)
+    (newcomer / "documents").mkdir()
+    (newcomer / "documents" / "wrong.md").write_text("Without front matter.\n")
     assert row in troth(*arguments).stderr
     assert all(part in (ROOT / GUIDE).read_text() for part in row.split("…"))
