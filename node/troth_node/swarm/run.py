@@ -75,7 +75,7 @@ def find_root(path: Path) -> Path:
 
 
 def make_guest(reference: str) -> Guest:
-    """An agent to add, named after its class; its role is what its class overrides. Raises AgentError, DocumentError."""
+    """An agent to add, named after its class; its role is what its class overrides. AgentError, DocumentError."""
     found = load_agent(reference, Path.cwd())
     _check_documents(found)
     file_name, _, class_name = reference.partition(":")
