@@ -149,7 +149,7 @@ def drive(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Drive
         started = _start(supervisor, progress, began)
         ended = _watch(supervisor, progress, plan)
     except (SwarmError, KeyboardInterrupt) as error:
-        if started == began:
+        if started == began and not supervisor.is_up():
             raise  # a store that no node has opened yet has nothing to audit
         problems.append(str(error) or "interrupted before the last epoch was sealed")
         ended = time.monotonic()
