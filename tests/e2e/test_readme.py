@@ -130,6 +130,7 @@ def test_a_command_that_no_rule_knows_fails() -> None:
         (["swarm", "--add", "wrong.py:Wrong"], "correct it (troth document show)"),
         (["swarm", "--keep", "examples"], "it exists and is not an empty directory"),
         (["swarm", "--epochs", "2"], "needs at least 11 epochs to settle a question"),
+        (["verify", "examples"], "no key file; initialise a node there first"),
         (["verify", "mine/nobody"], "no such directory; initialise a node there first"),
         (["replay", "short.csv"], "the probabilities add up to 0.9, not to 1"),
         (["replay", "torn.csv"], "but an earlier row of this question says 1"),
