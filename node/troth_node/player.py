@@ -23,6 +23,7 @@ from troth_node.runtime import Runtime
 from troth_protocol.core import EpochOpened, PeerHello, Traded
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contribution
+from troth_protocol.insight.prior import validate_ppm
 from troth_protocol.insight.results import Settlement
 from troth_protocol.log.author import Finalized, Refused
 from troth_protocol.log.rows import Commit, Question
@@ -228,12 +229,23 @@ class Player:
         return True
 
     async def _forecast(self, play: Play, signals: Sequence[Signal], forecast: Forecast) -> None:
+        if not self._can_open(play, forecast):
+            return
         citations = await self._citations(play, signals, forecast)
         contribution = Contribution(play.view.id, _cut(forecast.rationale), citations, ppm=forecast.ppm)
         play.forecast = forecast
         play.wager = self._wager(forecast)
         self.duties.commit(contribution, play.wager)
         self.runtime.kick()
+
+    def _can_open(self, play: Play, forecast: Forecast) -> bool:
+        """Are these probabilities? Sealed they look like any others, and their wager would be lost when they open."""
+        try:
+            validate_ppm(forecast.ppm, len(play.view.outcomes), self.core.genesis.rules.epsilon_ppm)
+        except Invalid as error:
+            log.warning("not committed: no probabilities", subject=play.view.subject, detail=error.detail)
+            return False
+        return True
 
     def _wager(self, forecast: Forecast) -> int:
         """A share of what is free now; at least the least wager if that can be paid, else none."""

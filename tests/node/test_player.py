@@ -1,11 +1,11 @@
-"""The player keeps its agent from selling what its own document refuses."""
+"""The player keeps its agent from selling what its own document refuses, and from wagers that cannot be opened."""
 
 from dataclasses import dataclass, replace
 
 import pytest
 from structlog.testing import capture_logs
 
-from troth_node.agent import Agent, Production
+from troth_node.agent import Agent, Forecast, Production
 from troth_node.player import Player
 from troth_node.testing.samples import COIN
 from troth_node.testing.stage import Stage
@@ -59,3 +59,36 @@ async def test_what_does_not_fit_its_document_is_not_committed(document, payload
     assert all(play.is_answered for play in player.plays.values())
     assert {line["event"] for line in lines if line["log_level"] == "warning"} == ({said} if said else set())
     assert {own.payload for own in player.duties.commits.values()} == ({b"\x07"} if said is None else set())
+
+
+def forecaster(ppm):
+    class Forecaster(Agent):
+        def forecast(self, question, signals):
+            return Forecast(ppm, "because", 10_000)
+
+    return Forecaster()
+
+
+@pytest.mark.parametrize(
+    ("ppm", "is_committed"),
+    [
+        ((400_000, 600_000), True),
+        ((400_000, 500_000), False),
+        ((1_000_000,), False),
+        ((0, 1_000_000), False),
+        ((), False),
+    ],
+)
+async def test_what_could_not_be_opened_is_not_committed(ppm, is_committed):
+    stage = Stage(topics=(replace(COIN, phases=Phases(4, 2, 2, 2)),))
+    stage.start()
+    stage.settle()
+    player = Player(Node(stage.core(EMIL)), forecaster(ppm))
+    stage.close()
+    with capture_logs() as lines:
+        await player._epoch(EpochOpened(stage.core(EMIL).epoch, None))
+    assert player.plays
+    assert all((play.forecast is not None) == is_committed for play in player.plays.values())
+    assert bool(player.duties.commits) == is_committed
+    said = {line["event"] for line in lines if line["log_level"] == "warning"}
+    assert said == (set() if is_committed else {"not committed: no probabilities"})

@@ -41,4 +41,5 @@ def command(home: Path, key: str | None, epoch: int | None, *, as_json: bool) ->
             place = f"epoch {entry['epoch']:>4}  entry {entry['seq']:>5}  {entry['id'][:16]}"
             click.echo(f"{place}  {entry['votes']} votes  {ops}")
     if not entries and not as_json:
-        raise Failure("no entries of that log are stored here")
+        when = "" if epoch is None else f" for epoch {epoch}; without --epoch all are listed"
+        raise Failure(f"no entries of that log are stored here{when}")

@@ -164,9 +164,9 @@ def _check_home(path: Path) -> None:
     try:
         if not path.is_dir():
             raise HomeError(f"{path}: no such directory; initialise a node there first")
-        _check_private(path, path.stat().st_mode, "700")
-        if not (path / "key").exists():
+        if not (path / "key").exists():  # first: what is no home need not be private
             raise HomeError(f"{path}: no key file; initialise a node there first, or restore its key")
+        _check_private(path, path.stat().st_mode, "700")
     except OSError as error:
         raise _failed(path, error) from error
 

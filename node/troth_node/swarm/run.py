@@ -16,6 +16,7 @@ from typing import Final
 from troth_node.agent import Agent, Json
 from troth_node.audit import History, StoreAudit, audit_store, replay
 from troth_node.cli.failure import write_json
+from troth_node.documents import own_documents
 from troth_node.loader import load_agent
 from troth_node.storage.errors import StorageError
 from troth_node.storage.home import STORE_FILE, Home
@@ -74,14 +75,21 @@ def find_root(path: Path) -> Path:
 
 
 def make_guest(reference: str) -> Guest:
-    """An agent to add, named after its class; its role is what its class overrides. Raises AgentError."""
+    """An agent to add, named after its class; its role is what its class overrides. AgentError, DocumentError."""
     found = load_agent(reference, Path.cwd())
+    _check_documents(found)
     file_name, _, class_name = reference.partition(":")
     if found.forecast is not Agent.forecast:
         role = "forecaster"
     else:
         role = "seller" if found.wants is Agent.wants else "processor"
     return Guest(class_name.lower(), f"{Path(file_name).resolve()}:{class_name}", role)
+
+
+def _check_documents(found: type[Agent]) -> None:
+    """Refuse a bad signal document before anything starts, if it is found by the class alone. Raises DocumentError."""
+    if found.describe is Agent.describe and found.__init__ is Agent.__init__:
+        own_documents(found())
 
 
 def make_directory(keep: Path | None) -> Path:
@@ -126,7 +134,10 @@ class Drive:
 
 
 def drive(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Drive:
-    """Run all nodes of a plan until its last epoch is sealed, showing how they fare; StorageError, AgentError."""
+    """Run all nodes of a plan until its last epoch is sealed, showing how they fare.
+
+    Raises StorageError, AgentError; SwarmError if not all nodes come up.
+    """
     progress = Progress(plan, is_quiet=is_quiet)
     progress.say(f"Starting {len(plan.nodes)} nodes of '{plan.scenario}' …")
     make_homes(plan, directory)
@@ -137,11 +148,10 @@ def drive(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Drive
     try:
         started = _start(supervisor, progress, began)
         ended = _watch(supervisor, progress, plan)
-    except SwarmError as error:
-        problems.append(str(error))
-        ended = time.monotonic()
-    except KeyboardInterrupt:
-        problems.append("interrupted before the last epoch was sealed")
+    except (SwarmError, KeyboardInterrupt) as error:
+        if started == began and not supervisor.is_up():
+            raise  # a store that no node has opened yet has nothing to audit
+        problems.append(str(error) or "interrupted before the last epoch was sealed")
         ended = time.monotonic()
     finally:
         progress.close()

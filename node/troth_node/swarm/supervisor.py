@@ -18,13 +18,14 @@ from typing import Final, NoReturn
 
 from troth_node.agent import Json
 from troth_node.swarm.scenario import NodePlan, Plan
+from troth_protocol.errors import TrothError
 
 STOP_GRACE_S: Final = 4.0
 RESTARTS_MAX: Final = 5
 READ_BYTES: Final = 65_536
 
 
-class SwarmError(Exception):
+class SwarmError(TrothError):
     """A swarm that cannot go on; one line that says why."""
 
 
