@@ -54,10 +54,10 @@ def _make_ledger(accounts: int) -> Ledger:
 def _stored(ledger: Ledger, agent: int) -> Stored:
     """One signed transfer, judged; nobody has voted for it, which a close does not look at."""
     entry = ledger.entry(agent, Transfer(ledger.key(0 if agent else 1), 1, b""))
-    view = LogView.open(
-        ledger.network, ledger.genesis.rules, ledger.epoch, ledger.state, entry.header.author
+    view = LogView.open(ledger.network, ledger.genesis.rules, ledger.epoch, ledger.state, entry.header.author)
+    return Stored(
+        entry, Certificate(entry.id, ledger.epoch, ()), evaluate(view, entry, {}, is_certified=True)
     )
-    return Stored(entry, Certificate(entry.id, ledger.epoch, ()), evaluate(view, entry, {}, is_certified=True))
 
 
 def _figures(ledger: Ledger, logs: dict[bytes, list[Stored]], count: int) -> dict[str, object]:

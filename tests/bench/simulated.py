@@ -24,7 +24,9 @@ def measure_simulated(*, is_quick: bool) -> dict[str, object]:
     cpu_s = seconds(lambda: _live(trial, epochs))
     sealed = min((core.epoch for core in trial.cores()), default=0) - 1
     if sealed < epochs:
-        raise BenchError(f"the simulation sealed {sealed} of {epochs} epochs in {LIMIT_MS / 1e3:.0f} virtual s")
+        raise BenchError(
+            f"the simulation sealed {sealed} of {epochs} epochs in {LIMIT_MS / 1e3:.0f} virtual s"
+        )
     trial.check()
     return {
         "witnesses": WITNESSES,

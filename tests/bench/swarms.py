@@ -110,9 +110,7 @@ class Swarm:
 
 def memory_of(pid: int) -> dict[str, float]:
     """MiB of a process by the names of /proc/PID/smaps_rollup; `own` are the pages that it alone has (USS)."""
-    rows = [
-        line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()[1:]
-    ]
+    rows = [line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()[1:]]
     found = {row[0].rstrip(":"): int(row[1]) / KIB for row in rows}
     return found | {"own": found["Private_Clean"] + found["Private_Dirty"]}
 
@@ -147,9 +145,7 @@ def _audited(plan: Plan, directory: Path, wire: dict[str, int]) -> dict[str, obj
     if wrong:
         raise SwarmError(f"the audit failed: {wrong[0]}")
     questions = max(report.questions + report.voids, 1)
-    each = {
-        f"{name}_per_question": round(wire[name] / questions) for name in ("frame_bytes", "socket_bytes")
-    }
+    each = {f"{name}_per_question": round(wire[name] / questions) for name in ("frame_bytes", "socket_bytes")}
     return {
         "wire": {
             **wire,
