@@ -1,7 +1,8 @@
 """What closing an epoch costs against how many logs moved in it: one process, in memory, the books of 10,000 accounts.
 
-A figure is `execute` (copy the sealed state, apply every log, settle, pay, next committee, check the supply) and then the
-state root. Not in it: signatures (each entry was certified and judged as it came, before the close), ballots, the disk.
+A figure is `execute` (copy the sealed state, apply every log, pay, choose the next committee, check the supply) and
+then the state root. Not in it: signatures (each entry was certified and judged as it came, before the close), ballots,
+disk.
 """
 
 from __future__ import annotations

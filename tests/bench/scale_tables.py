@@ -71,7 +71,7 @@ def _print_swarms(console: Console, swarms: Sequence[Mapping[str, Any]]) -> None
             str(swarm["nodes"]),
             swarm["up_s"],
             swarm["up_s"] * 1e3 / swarm["nodes"],
-            swarm["sealed_s"],
+            "–" if swarm["sealed_s"] is None else swarm["sealed_s"],
             swarm["node_pss_mib"],
             swarm["node_own_mib"],
             swarm["parent_pss_mib"],
@@ -95,7 +95,8 @@ def _print_swarms(console: Console, swarms: Sequence[Mapping[str, Any]]) -> None
     )
     show(console, "Swarms of processes, from the command (interpreter and imports included)", headings, rows)
     console.print(
-        "MiB: proportional shares (PSS) at the first seal everywhere; own: pages of that node alone (USS).\n"
+        "MiB: proportional shares (PSS) at the first seal everywhere (–: later than 15 s after all were up).\n"
+        "own: pages of that node alone (USS). "
         "× unshared: all of it, over what the same processes would take if they shared no page."
     )
 
