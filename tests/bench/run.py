@@ -27,7 +27,7 @@ from cluster import Load
 from figures import Cost, profile_figures, targets
 from measures import Pace, alone_figures, machine_figures, measure_load
 from processes import BenchError, Child
-from scale import parts
+from scale import measure_part, parts
 from scale_tables import print_scale
 from tables import make_console, print_alone, print_costs, print_loads, print_profile, print_targets
 
@@ -67,7 +67,7 @@ def main() -> int:
         Child.stop_all()
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return int(any("failed" in part for part in report["scale"].values()))
 
 
 def _options() -> argparse.Namespace:
@@ -184,7 +184,7 @@ class Bench:
         for name, measure in parts(is_quick=self.options.quick).items():
             if self.options.only is None or self.options.only in name:
                 self._say(name)
-                found[name] = measure(self.options.directory, self.options.quick)
+                found[name] = measure_part(measure, self.options.directory, is_quick=self.options.quick)
         self.report["scale"] = found
         print_scale(self.console, found)
 

@@ -47,12 +47,20 @@ def _swarm_part(nodes: int) -> Part:
     return measure
 
 
+def measure_part(measure: Part, directory: Path, *, is_quick: bool) -> dict[str, object]:
+    """A part's figures, with the load of the machine before it; `failed` says why there are none."""
+    load = round(os.getloadavg()[0], 2)
+    try:
+        figures = measure(directory, is_quick)
+    except BenchError as error:
+        figures = {"failed": str(error)}
+    return figures | {"load_1m_before": load}
+
+
 def measure_swarm(nodes: int, epochs: int, directory: Path) -> dict[str, object]:
     """One swarm, run by a command of its own (see `swarms`); BenchError if it fails. It leaves nothing behind."""
-    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="swarm-", dir=directory, ignore_cleanup_errors=True) as homes:
-        figures = _run([str(nodes), str(epochs), homes, str(time.monotonic())])
-    return figures | {"load_1m_before": round(load, 2)}
+        return _run([str(nodes), str(epochs), homes, str(time.monotonic())])
 
 
 def _run(arguments: list[str]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ def print_scale(console: Console, found: Mapping[str, Mapping[str, Any]]) -> Non
     for name, figures in found.items():
         if "by_logs" in figures:
             _print_closes(console, figures)
+        elif "failed" in figures:
+            console.print(f"\n{name}: no figures: {figures['failed']}")
         elif "epochs_per_cpu_s" in figures:
             _print_simulated(console, figures, name)
     swarms = [figures for figures in found.values() if "up_s" in figures]
@@ -70,7 +72,8 @@ def _print_swarms(console: Console, swarms: Sequence[Mapping[str, Any]]) -> None
         (
             str(swarm["nodes"]),
             swarm["up_s"],
-            swarm["up_s"] * 1e3 / swarm["nodes"],
+            swarm["up_s"] / swarms[0]["up_s"],
+            swarm["up_cpu_s"],
             "–" if swarm["sealed_s"] is None else swarm["sealed_s"],
             swarm["node_pss_mib"],
             swarm["node_own_mib"],
@@ -84,7 +87,8 @@ def _print_swarms(console: Console, swarms: Sequence[Mapping[str, Any]]) -> None
     headings = (
         "nodes",
         "up s",
-        "ms a node",
+        "× the first",
+        "CPU s",
         "1st seal s",
         "MiB a node",
         "of it own",

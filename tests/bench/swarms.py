@@ -81,7 +81,8 @@ class Swarm:
         """Seconds from the command until something is so; SwarmError if that takes too long."""
         took_s = self._wait(is_so, LIMIT_S)
         if took_s is None:
-            raise SwarmError(f"{len(self.plan.nodes)} nodes: {what} took more than {LIMIT_S:.0f} s")
+                up = sum(bool(process.address) for process in self.supervisor.processes)
+            raise SwarmError(f"{what} took over {LIMIT_S:.0f} s ({up} nodes were up): is the machine busy?")
         return took_s
 
     def _wait(self, is_so: Callable[[], bool], limit_s: float) -> float | None:
@@ -121,6 +122,10 @@ class Swarm:
             "swarm_pss_mib": sum(pss) + parent["Pss"],
         }
 
+    def cpu_s(self) -> float:
+        """CPU seconds of the parent and all nodes so far: what a busy machine does not change much."""
+        return sum(cpu_s_of(pid) for pid in [os.getpid(), *(node.pid for node in self.supervisor.processes)])
+
     def wire(self) -> dict[str, int]:
         """The sums over all nodes of what each has sent: every byte once."""
         names = ("frames", "frame_bytes", "socket_bytes", "socket_bytes_in")
@@ -134,6 +139,12 @@ def memory_of(pid: int) -> dict[str, float]:
     return found | {"own": found["Private_Clean"] + found["Private_Dirty"]}
 
 
+def cpu_s_of(pid: int) -> float:
+    """CPU seconds of a process, in user and system mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(nodes: int, epochs: int, directory: Path, began: float) -> dict[str, object]:
     """Start, wait, read, end; all figures. SwarmError if it takes too long or a node ends by itself."""
     plan = make_plan(load_scenario(SCENARIO), ROOT, nodes, epochs or None, None)
@@ -144,6 +155,7 @@ def measure(nodes: int, epochs: int, directory: Path, began: float) -> dict[str,
     try:
         swarm.supervisor.start()
         figures["up_s"] = up_s = swarm.wait("to be up", swarm.supervisor.is_up)
+        figures["up_cpu_s"] = round(swarm.cpu_s(), 2)
         figures["sealed_s"] = swarm.sealed_s(up_s)
         figures |= {name: round(value, 1) for name, value in swarm.memory().items()}
         if epochs:
