@@ -81,7 +81,7 @@ class Swarm:
         """Seconds from the command until something is so; SwarmError if that takes too long."""
         took_s = self._wait(is_so, LIMIT_S)
         if took_s is None:
-                up = sum(bool(process.address) for process in self.supervisor.processes)
+            up = sum(bool(process.address) for process in self.supervisor.processes)
             raise SwarmError(f"{what} took over {LIMIT_S:.0f} s ({up} nodes were up): is the machine busy?")
         return took_s
 
