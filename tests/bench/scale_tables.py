@@ -99,7 +99,7 @@ def _print_swarms(console: Console, swarms: Sequence[Mapping[str, Any]]) -> None
     )
     show(console, "Swarms of processes, from the command (interpreter and imports included)", headings, rows)
     console.print(
-        "MiB: proportional shares (PSS) at the first seal everywhere (–: later than 15 s after all were up).\n"
+        "MiB: proportional shares (PSS) at the first seal everywhere (–: later than 10 s after all were up).\n"
         "own: pages of that node alone (USS). "
         "× unshared: all of it, over what the same processes would take if they shared no page."
     )

@@ -32,9 +32,9 @@ from troth_node.transport.network import Network
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCENARIO: Final = ROOT / "examples" / "scenarios" / "flights.toml"
 #: From the command: later than this nothing is waited for.
-LIMIT_S: Final = 50.0
+LIMIT_S: Final = 45.0
 #: A swarm of which only the start is measured need not come to its first seal, if that takes longer than this.
-SEAL_LIMIT_S: Final = 15.0
+SEAL_LIMIT_S: Final = 10.0
 POLL_S: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
 KIB: Final = 1024
