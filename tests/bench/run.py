@@ -1,6 +1,9 @@
-"""Measure how fast entries settle, beside the raw transport and the bare signatures: tables, and JSON for machines.
+"""Measure how fast entries settle, beside the raw transport and the bare signatures, and what size costs.
+
+Tables, and JSON for machines.
 
     python tests/bench/run.py --quick
+    python tests/bench/run.py --only scale
     python tests/bench/run.py --json build/bench.json
 
 Witnesses and payers are real processes with synced disks, on real sockets of this machine. A scenario counts only if
@@ -24,6 +27,8 @@ from cluster import Load
 from figures import Cost, profile_figures, targets
 from measures import Pace, alone_figures, machine_figures, measure_load
 from processes import BenchError, Child
+from scale import measure_part, parts
+from scale_tables import print_scale
 from tables import make_console, print_alone, print_costs, print_loads, print_profile, print_targets
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -62,14 +67,14 @@ def main() -> int:
         Child.stop_all()
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return int(any("failed" in part for part in report["scale"].values()))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="fewer scenarios, shorter: less than 30 s")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter: less than 90 s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as JSON")
     parser.add_argument("--only", metavar="TEXT", help="only the scenarios with this in their name")
     parser.add_argument(
@@ -78,8 +83,9 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"--json {options.json}: there is no such folder")
-    if options.only and not any(options.only in load.name for load in LOADS):
-        parser.error(f"--only {options.only}: scenarios are {'; '.join(load.name for load in LOADS)}")
+    names = [load.name for load in LOADS] + list(parts(is_quick=False))
+    if options.only and not any(options.only in name for name in names):
+        parser.error(f"--only {options.only}: there are {'; '.join(names)}")
     return options
 
 
@@ -96,17 +102,22 @@ class Bench:
     def run(self) -> dict[str, Any]:
         """Everything that the options ask for. Raises BenchError."""
         self._machine()
+        if self._chosen():
+            self._settlement()
+        self._scale()
+        self.report["seconds"] = round(time.monotonic() - self._began, 1)
+        self.console.print(
+            f"Measured in {self.report['seconds']} s; load of the machine at the end {os.getloadavg()[0]:.1f}."
+        )
+        return self.report
+
+    def _settlement(self) -> None:
         self._core()
         self._alone()
         self._loads()
         if not self.options.quick and not self._is_late():
             self._profile()
         self._targets()
-        self.report["seconds"] = round(time.monotonic() - self._began, 1)
-        self.console.print(
-            f"Measured in {self.report['seconds']} s; load of the machine at the end {os.getloadavg()[0]:.1f}."
-        )
-        return self.report
 
     def _is_late(self) -> bool:
         return time.monotonic() - self._began > BEGIN_LIMIT_S
@@ -166,6 +177,16 @@ class Bench:
         found = targets(loads, self.report["settlement_over_echo"])
         self.report["targets"] = [asdict(target) | {"is_met": target.is_met} for target in found]
         print_targets(self.console, found)
+
+    def _scale(self) -> None:
+        """What size costs; last, for swarms of processes leave a machine busy."""
+        found: dict[str, Any] = {}
+        for name, measure in parts(is_quick=self.options.quick).items():
+            if self.options.only is None or self.options.only in name:
+                self._say(name)
+                found[name] = measure_part(measure, self.options.directory, is_quick=self.options.quick)
+        self.report["scale"] = found
+        print_scale(self.console, found)
 
 
 if __name__ == "__main__":

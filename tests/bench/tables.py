@@ -20,7 +20,8 @@ def make_console() -> Console:
     return console
 
 
-def _show(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def show(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """One table: its first column is text to the left, the others are numbers."""
     table = Table()
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left", no_wrap=not number)
@@ -49,7 +50,7 @@ def print_costs(console: Console, signatures: Mapping[str, Any], core: Mapping[s
         (f"close an epoch in which {logs} logs moved, a log", took * 1e3 / int(logs), "")
         for logs, took in core["close_ms_by_logs"].items()
     ]
-    _show(console, "The pure core, on one core", ("", "µs", "a second"), rows)
+    show(console, "The pure core, on one core", ("", "µs", "a second"), rows)
 
 
 def print_alone(console: Console, alone: Mapping[str, Any], echo: Mapping[str, Any], ratio: float) -> None:
@@ -73,7 +74,7 @@ def print_alone(console: Console, alone: Mapping[str, Any], echo: Mapping[str, A
         "bytes in frames",
         "bytes on sockets",
     )
-    _show(console, "Settlement latency, from submitting to final", headings, rows)
+    show(console, "Settlement latency, from submitting to final", headings, rows)
     console.print(
         f"The echo with 64 frames under way: {echo['per_s']:,.0f}/s written one by one, "
         f"{echo['joined_per_s']:,.0f}/s written together."
@@ -113,7 +114,7 @@ def print_loads(console: Console, loads: Sequence[Mapping[str, Any]]) -> None:
         "commit ms",
         "others' load",
     )
-    _show(console, "Settled: stored by more than 2/3 at the author, sealed and audited after", headings, rows)
+    show(console, "Settled: stored by more than 2/3 at the author, sealed and audited after", headings, rows)
     console.print(
         "bytes: per settlement, at the payer's links. CPU ms: per settlement, of all processes.\n"
         "× signatures: that, over what the signatures and verifications behind it take alone.\n"
@@ -126,10 +127,10 @@ def print_profile(console: Console, profile: Mapping[str, Any]) -> None:
     """Where the time goes: own time with the C code below a function, and the total of all that it calls."""
     for who, shares in profile.items():
         rows: list[Sequence[object]] = list(shares["layers"].items())
-        _show(console, f"Where a {who}'s CPU time goes ({shares['samples']} samples)", ("layer", "%"), rows)
+        show(console, f"Where a {who}'s CPU time goes ({shares['samples']} samples)", ("layer", "%"), rows)
         found = sorted(shares["functions"], key=lambda row: -row["total"])
         rows = [(row["function"], row["own"], row["total"]) for row in found]
-        _show(console, f"… and in which functions ({who})", ("function", "own %", "total %"), rows)
+        show(console, f"… and in which functions ({who})", ("function", "own %", "total %"), rows)
 
 
 def print_targets(console: Console, targets: Sequence[Target]) -> None:
@@ -143,4 +144,4 @@ def print_targets(console: Console, targets: Sequence[Target]) -> None:
         )
         for target in targets
     ]
-    _show(console, "Targets for two cores", ("", "target", "reached", "met"), rows)
+    show(console, "Targets for two cores", ("", "target", "reached", "met"), rows)

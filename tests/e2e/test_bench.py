@@ -30,3 +30,19 @@ def test_a_quick_bench_measures_settlement_beside_the_echo_and_the_signatures(tm
     assert report["alone"]["p50_ms"] > report["echo"]["p50_ms"] > 0
     assert report["alone"]["socket_bytes_per_settlement"] > report["alone"]["frame_bytes_per_settlement"] > 0
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.e2e
+def test_what_size_costs_is_measured_by_the_same_command(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    arguments = ["--quick", "--only", "scale in memory", "--json", file, "--directory", tmp_path]
+    done = subprocess.run(
+        [sys.executable, BENCH, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    closes, simulated = json.loads(file.read_text())["scale"].values()
+    assert [row["logs"] for row in closes["by_logs"]] == [100, 1_000]
+    assert all(row["execute_ms"] > 0 and 0 < row["root_share"] < 1 for row in closes["by_logs"])
+    assert simulated["final_entries"] > 0
+    assert simulated["epochs_per_cpu_s"] > 0
+    assert list(tmp_path.iterdir()) == [file]
