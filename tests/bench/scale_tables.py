@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from tables import show
+
+#: The kinds of messages shown, largest first.
+KINDS: Final = 6
 
 
 def print_scale(console: Console, found: Mapping[str, Mapping[str, Any]]) -> None:
@@ -123,3 +126,6 @@ def _print_wire(console: Console, swarm: Mapping[str, Any]) -> None:
         "A swarm of {nodes}: {epochs} epochs, {questions} questions settled, {voids} void, {entries} entries"
     )
     show(console, text.format(**{**wire, "nodes": swarm["nodes"]}), headings, rows)
+    most = list(wire["bytes_by_kind"].items())[:KINDS]
+    shares = ", ".join(f"{kind} {count / wire['frame_bytes']:.0%}" for kind, count in most)
+    console.print(f"Of the bytes in frames: {shares}.")
