@@ -180,11 +180,12 @@ class Bench:
 
     def _scale(self) -> None:
         """What size costs; last, for swarms of processes leave a machine busy."""
+        wanted, is_quick = self.options.only, self.options.quick
         found: dict[str, Any] = {}
-        for name, measure in parts(is_quick=self.options.quick).items():
-            if self.options.only is None or self.options.only in name:
+        for name, measure in parts(is_quick=is_quick and wanted is None).items():
+            if wanted is None or wanted in name:
                 self._say(name)
-                found[name] = measure_part(measure, self.options.directory, is_quick=self.options.quick)
+                found[name] = measure_part(measure, self.options.directory, is_quick=is_quick)
         self.report["scale"] = found
         print_scale(self.console, found)
 

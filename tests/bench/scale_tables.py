@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from tables import show
+
+#: The kinds of messages shown, largest first.
+KINDS: Final = 6
 
 
 def print_scale(console: Console, found: Mapping[str, Mapping[str, Any]]) -> None:
@@ -17,7 +20,7 @@ def print_scale(console: Console, found: Mapping[str, Mapping[str, Any]]) -> Non
         elif "failed" in figures:
             console.print(f"\n{name}: no figures: {figures['failed']}")
         elif "epochs_per_cpu_s" in figures:
-            _print_simulated(console, figures, name)
+            _print_simulated(console, figures)
     swarms = [figures for figures in found.values() if "up_s" in figures]
     if swarms:
         _print_swarms(console, swarms)
@@ -55,7 +58,7 @@ def _print_closes(console: Console, figures: Mapping[str, Any]) -> None:
     )
 
 
-def _print_simulated(console: Console, figures: Mapping[str, Any], name: str) -> None:
+def _print_simulated(console: Console, figures: Mapping[str, Any]) -> None:
     text = "{witnesses} witnesses + {authors} authors, {epochs} epochs, {final_entries} final entries"
     row = (
         text.format(**figures),
@@ -64,7 +67,7 @@ def _print_simulated(console: Console, figures: Mapping[str, Any], name: str) ->
         figures["virtual_over_cpu"],
     )
     headings = ("no faults", "epochs/s", "CPU ms a node and epoch", "virtual time × CPU time")
-    show(console, f"Simulated epochs, on one core ({name})", headings, [row])
+    show(console, "Simulated epochs of a whole network, on one core", headings, [row])
 
 
 def _print_swarms(console: Console, swarms: Sequence[Mapping[str, Any]]) -> None:
@@ -123,3 +126,6 @@ def _print_wire(console: Console, swarm: Mapping[str, Any]) -> None:
         "A swarm of {nodes}: {epochs} epochs, {questions} questions settled, {voids} void, {entries} entries"
     )
     show(console, text.format(**{**wire, "nodes": swarm["nodes"]}), headings, rows)
+    most = list(wire["bytes_by_kind"].items())[:KINDS]
+    shares = ", ".join(f"{kind} {count / wire['frame_bytes']:.0%}" for kind, count in most)
+    console.print(f"Of the bytes in frames: {shares}.")

@@ -14,10 +14,11 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from meters import tcp_bytes
 
@@ -28,6 +29,7 @@ from troth_node.swarm.run import audit_all, make_homes, preload
 from troth_node.swarm.scenario import Plan, load_scenario, make_plan
 from troth_node.swarm.supervisor import Process, Supervisor, SwarmError
 from troth_node.transport.network import Network
+from troth_protocol.wire.messages import MESSAGES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCENARIO: Final = ROOT / "examples" / "scenarios" / "flights.toml"
@@ -40,11 +42,25 @@ _PR_SET_PDEATHSIG: Final = 1
 KIB: Final = 1024
 
 
+class CountedNetwork(Network):
+    """Counts the payload bytes that it queues by the message's kind."""
+
+    def __init__(self, seed: bytes) -> None:
+        super().__init__(seed)
+        self.by_kind: Counter[str] = Counter()
+
+    def send(self, peer: bytes, payload: bytes) -> bool:
+        is_queued = super().send(peer, payload)
+        if is_queued:
+            self.by_kind[type(MESSAGES.decode(payload)).__name__] += len(payload)
+        return is_queued
+
+
 class CountedChild(Child):
     """A node that says with its last line what it has sent and received."""
 
     def make_network(self) -> Network:
-        self.network = super().make_network()
+        self.network = CountedNetwork(self.node.keys.seed)
         return self.network
 
     def tell(self, line: Mapping[str, Json]) -> None:
@@ -59,6 +75,7 @@ class CountedChild(Child):
             "frame_bytes": sum(peer.bytes_out for peer in every),
             "socket_bytes": sent,
             "socket_bytes_in": received,
+            "by_kind": dict(self.network.by_kind),
         }
 
 
@@ -68,7 +85,7 @@ class Swarm:
     def __init__(self, plan: Plan, directory: Path, began: float) -> None:
         self.plan = plan
         self.began = began
-        self.wires: list[dict[str, Json]] = []
+        self.wires: list[dict[str, Any]] = []
         self.supervisor = Supervisor(
             plan, directory, self._hear, main=partial(main, make=CountedChild), restarts_max=0
         )
@@ -126,6 +143,13 @@ class Swarm:
         """CPU seconds of the parent and all nodes so far: what a busy machine does not change much."""
         return sum(cpu_s_of(pid) for pid in [os.getpid(), *(node.pid for node in self.supervisor.processes)])
 
+    def kinds(self) -> dict[str, int]:
+        """Payload bytes sent by all nodes by the message's kind, most first."""
+        found: Counter[str] = Counter()
+        for wire in self.wires:
+            found.update(wire["by_kind"])
+        return dict(found.most_common())
+
     def wire(self) -> dict[str, int]:
         """The sums over all nodes of what each has sent: every byte once."""
         names = ("frames", "frame_bytes", "socket_bytes", "socket_bytes_in")
@@ -167,7 +191,9 @@ def measure(nodes: int, epochs: int, directory: Path, began: float) -> dict[str,
         raise
     finally:
         swarm.supervisor.stop()
-    return figures | (_audited(plan, directory, swarm.wire()) if epochs else {})
+    if epochs:
+        figures["wire"] = _audited(plan, directory, swarm.wire()) | {"bytes_by_kind": swarm.kinds()}
+    return figures
 
 
 def _audited(plan: Plan, directory: Path, wire: dict[str, int]) -> dict[str, object]:
@@ -183,17 +209,15 @@ def _audited(plan: Plan, directory: Path, wire: dict[str, int]) -> dict[str, obj
     questions = max(report.questions + report.voids, 1)
     each = {f"{name}_per_question": round(wire[name] / questions) for name in ("frame_bytes", "socket_bytes")}
     return {
-        "wire": {
-            **wire,
-            "epochs": report.epochs,
-            "questions": report.questions,
-            "voids": report.voids,
-            "entries": report.entries,
-            **each,
-            "socket_bytes_per_question_and_node": round(wire["socket_bytes"] / questions / len(plan.nodes)),
-            "socket_bytes_per_entry": round(wire["socket_bytes"] / max(report.entries, 1)),
-            "audit": "ok",
-        }
+        **wire,
+        "epochs": report.epochs,
+        "questions": report.questions,
+        "voids": report.voids,
+        "entries": report.entries,
+        **each,
+        "socket_bytes_per_question_and_node": round(wire["socket_bytes"] / questions / len(plan.nodes)),
+        "socket_bytes_per_entry": round(wire["socket_bytes"] / max(report.entries, 1)),
+        "audit": "ok",
     }
 
 
