@@ -136,7 +136,7 @@ class Player:
         await self.dealings.advance({key: play.view for key, play in self.plays.items()})
         await self._deliver()
         for play in list(self.plays.values()):
-            await self._answer(play)
+            await self._guarded(partial(self._answer, play))  # a bad answer costs no other question
         await self._attest()
         for settlement in event.closed.settlements if event.closed else ():
             await self._observe(settlement)
