@@ -44,7 +44,6 @@ def maker(document, payload):
         ("flights/x", 7, None),
         ("flights/x", "seven", "not committed: not what the document says"),
         ("flights/y", 7, "not committed: a signal without a document"),
-        ("flights/x", 0.5, "refused"),  # by the codec; every other question is answered all the same
     ],
 )
 async def test_what_does_not_fit_its_document_is_not_committed(document, payload, said):
@@ -60,6 +59,25 @@ async def test_what_does_not_fit_its_document_is_not_committed(document, payload
     assert all(play.is_answered for play in player.plays.values())
     assert {line["event"] for line in lines if line["log_level"] == "warning"} == ({said} if said else set())
     assert {own.payload for own in player.duties.commits.values()} == ({b"\x07"} if said is None else set())
+
+
+async def test_a_bad_answer_to_one_question_costs_no_other_one():
+    class Moody(Agent):
+        def forecast(self, question, signals):
+            if question.index % 2:
+                raise ValueError("not in the mood")
+            return Forecast((400_000, 600_000), "because", 10_000)
+
+    stage = Stage(topics=(replace(COIN, phases=Phases(4, 2, 2, 2), per_epoch=4),))
+    stage.start()
+    stage.settle()
+    player = Player(Node(stage.core(EMIL)), Moody())
+    stage.close()
+    with capture_logs() as lines:
+        await player._epoch(EpochOpened(stage.core(EMIL).epoch, None))
+    assert all(play.is_answered for play in player.plays.values())
+    assert len(player.duties.commits) == sum(play.view.index % 2 == 0 for play in player.plays.values()) > 0
+    assert {line["event"] for line in lines} == {"the agent failed"}
 
 
 def forecaster(ppm):
