@@ -1,4 +1,4 @@
-"""Evidence: two signed statements that one key must never make together. Anybody can verify it from its bytes alone.
+"""Evidence: signed statements that contradict each other or what they promise. Anybody can verify it from its bytes.
 
 One format, one pure function. Silence and omission are never evidence: the network may have done it.
 """
@@ -14,10 +14,17 @@ from troth_protocol.log.book import LogBook
 from troth_protocol.log.entry import SIGNED_HEADER, Entry, Header, SignedHeader, header_id, load_header
 from troth_protocol.log.ops import EVIDENCE_MAX_BYTES
 from troth_protocol.log.vote import VOTE, Certificate, Vote, is_vote_of, verify_vote
+from troth_protocol.market.exchange import (
+    MISDELIVERED_FIELDS,
+    ExchangeTerms,
+    Misdelivered,
+    verify_misdelivery,
+)
 from troth_protocol.wire.schema import HASH, KEY, Record, Variant, nested
 
 ENTRY_FORK = "entry_fork"
 VOTE_FORK = "vote_fork"
+MISDELIVERY = "misdelivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class VoteFork:
     second: SeenVote
 
 
-Evidence: TypeAlias = EntryFork | VoteFork
+Evidence: TypeAlias = EntryFork | VoteFork | Misdelivered
 
 _SEEN = nested(SEEN_VOTE)
 EVIDENCE: Variant[Evidence] = Variant(
@@ -59,24 +66,29 @@ EVIDENCE: Variant[Evidence] = Variant(
             ENTRY_FORK, EntryFork, {"first": nested(SIGNED_HEADER), "second": nested(SIGNED_HEADER)}
         ),
         VoteFork: Record(VOTE_FORK, VoteFork, {"witness": KEY, "set": HASH, "first": _SEEN, "second": _SEEN}),
+        Misdelivered: Record(MISDELIVERY, Misdelivered, MISDELIVERED_FIELDS),
     },
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What evidence proves: the kind of offence, who did it, and in which epoch."""
+    """What evidence proves: the kind of offence, who did it, and in which epoch.
+
+    A misdelivery is about its `terms`; its epoch is the last one in which they could be claimed.
+    """
 
     kind: str
     offender: bytes
     epoch: int
+    terms: ExchangeTerms | None = None
 
 
 def verify_evidence(data: bytes, network: bytes) -> Proof:
     """Decode evidence and check that it proves an offence.
 
-    Raises Invalid: too_large, not_evidence (the statements do not contradict each other), bad_signature,
-    bad_branch, wrong_network, and what the schema says.
+    Raises Invalid: too_large, not_evidence (the statements contradict nothing), bad_signature, bad_branch,
+    bad_digest, bad_terms, wrong_network, and what the schema says.
     """
     if len(data) > EVIDENCE_MAX_BYTES:
         raise Invalid("too_large", f"evidence of {len(data)} bytes")
@@ -115,10 +127,20 @@ def _verify_seen(seen: SeenVote, evidence: VoteFork, network: bytes) -> Header:
     return header
 
 
+def _verify_misdelivery(evidence: Misdelivered, network: bytes) -> Proof:
+    terms = verify_misdelivery(evidence, network)
+    return Proof(MISDELIVERY, terms.seller, terms.until, terms)
+
+
 _VERIFY: Mapping[type[Evidence], Callable[[Evidence, bytes], Proof]] = cast(
     "Mapping[type[Evidence], Callable[[Evidence, bytes], Proof]]",
-    {EntryFork: _verify_entry_fork, VoteFork: _verify_vote_fork},
+    {EntryFork: _verify_entry_fork, VoteFork: _verify_vote_fork, Misdelivered: _verify_misdelivery},
 )
+
+
+def misdelivery(terms: bytes, signature: bytes, ciphertext: bytes, key: bytes) -> bytes:
+    """Evidence bytes of a misdelivery."""
+    return EVIDENCE.encode(Misdelivered(terms, signature, ciphertext, key))
 
 
 def entry_fork(first: SignedHeader, second: SignedHeader) -> bytes:

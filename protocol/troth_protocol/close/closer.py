@@ -36,7 +36,6 @@ from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
 from troth_protocol.evidence import entry_fork, verify_evidence, vote_forks
 from troth_protocol.log.entry import Entry
 from troth_protocol.log.keep import epoch_key
-from troth_protocol.log.ops import Unlock
 from troth_protocol.log.vote import Certificate
 from troth_protocol.log.witness import Witness
 from troth_protocol.wire.chunks import Chunks
@@ -116,11 +115,7 @@ class Closer:
         self._enter(own, chunks, findings)
 
     def _findings(self) -> Findings:
-        findings = Findings(heads=self.chain.book.moved())
-        for entry in self.witness.locks.values():
-            for op in entry.ops:
-                if isinstance(op, Unlock):
-                    findings.claims[op.lock] = op.preimage
+        findings = Findings(heads=self.chain.book.moved(), claims=dict(self.witness.claims))
         for data in self.leftover():
             findings.add_evidence(data)
         return findings

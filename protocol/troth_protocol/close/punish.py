@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from troth_protocol.close.claims import misdelivered, return_price, slash_seller
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import ENTRY_FORK, VOTE_FORK, Proof, verify_evidence
+from troth_protocol.evidence import ENTRY_FORK, MISDELIVERY, VOTE_FORK, Proof, verify_evidence
 from troth_protocol.genesis import Rules
 from troth_protocol.log.rows import Account, Offence
 from troth_protocol.log.state import TOTALS_KEY, State
+from troth_protocol.market.exchange import ExchangeTerms
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import PPM
 
@@ -28,10 +30,36 @@ def punish(
             proof = verify_evidence(evidence, network)
         except Invalid:
             continue
+        if proof.terms is not None:
+            done += _undo_exchange(state, rules, epoch, proof.terms, reporter)
+            continue
         # Anybody can make up a key and let it offend: whoever has no account has nothing to lose.
         is_known = state.find("accounts", proof.offender, Account) is not None
         if is_known and is_due(state, rules, epoch, proof):
             done.append(_convict(state, rules, epoch, proof, reporter))
+    return done
+
+
+def _undo_exchange(
+    state: State, rules: Rules, epoch: int, terms: ExchangeTerms, reporter: bytes | None
+) -> list[tuple[bytes, Offence]]:
+    """Return the price of every lock that was claimed under broken terms, and let the seller's bond pay for each."""
+    done: list[tuple[bytes, Offence]] = []
+    for lock_key, lock, claim in misdelivered(state, terms):
+        return_price(state, lock_key, lock)
+        account = state.account(terms.seller)
+        left = slash_seller(account, lock.amount, rules)
+        taken = account.worth() - left.worth()
+        key = offence_key(MISDELIVERY, terms.seller)
+        known = state.find("offences", key, Offence)
+        # Everything up to the close that first punishes it is one offence; each lock is paid for all the same.
+        is_new = known is None or claim.epoch > known.closed
+        state.put("accounts", terms.seller, replace(left, offences=left.offences + is_new))
+        _distribute(state, rules, taken, reporter if reporter != terms.seller else None)
+        closed = epoch if known is None or is_new else known.closed
+        offence = Offence(MISDELIVERY, terms.seller, claim.epoch, closed, taken)
+        state.put("offences", key, offence)
+        done.append((key, offence))
     return done
 
 

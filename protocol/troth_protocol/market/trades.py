@@ -35,6 +35,9 @@ NONCE_BYTES: Final = 16
 DOCUMENT_MAX_BYTES: Final = 128
 REASON_MAX_BYTES: Final = 200
 PAYLOAD_MAX_BYTES: Final = 64 * 1024
+#: The largest payload, contribution and salt with their names, and the tag; with its terms it fits into evidence.
+CIPHERTEXT_MAX_BYTES: Final = 84 * 1024
+TERMS_MAX_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)

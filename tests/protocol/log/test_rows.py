@@ -37,7 +37,7 @@ ROWS = {
     ),
     "attestations": Attestation(2, 7, A, 63),
     "attendance": Attendance(7, left_out=True),
-    "claims": Claim(bytes(64), 9),
+    "claims": Claim(bytes(64), 9, 10),
     "commits": Commit(
         A,
         B,
