@@ -135,6 +135,11 @@ def load_terms(data: bytes, signature: bytes, network: bytes) -> ExchangeTerms:
     return terms
 
 
+def until_of(terms: bytes) -> int:
+    """The last epoch in which a lock under these terms can be claimed; Invalid as the schema says."""
+    return EXCHANGE_TERMS.decode(terms).until
+
+
 def validate_ciphertext(terms: ExchangeTerms, ciphertext: bytes) -> None:
     """Invalid("bad_digest") unless it is the ciphertext that the terms name."""
     if digest(ciphertext) != terms.ciphertext:

@@ -44,7 +44,7 @@ SIGNED_OBJECTS: Final = (
     *("report", "candidate", "notarize", "finalize", "skip", "seal"),
     *("cut", "state", "witness_set", "checkpoint"),
     # market
-    *("request", "offer", "counter", "accept", "reject", "withdraw", "deliver", "receipt"),
+    *("request", "offer", "counter", "accept", "reject", "withdraw", "deliver", "sealed", "key", "receipt"),
     *("agreement", "agreement_id", "terms", "auction", "bid"),
     # insight
     *("question", "contribution", "commit", "commit_id", "attest", "evidence"),
