@@ -11,25 +11,29 @@ import structlog
 
 from troth_node import agent as strategy
 from troth_node.agent import Agent, QuestionView, Signal, Want
-from troth_node.duties import Duties
+from troth_node.duties import Duties, OwnCommit
+from troth_node.exchanges import Exchanges
 from troth_node.runtime import Runtime
 from troth_protocol.errors import Invalid
 from troth_protocol.log.agreement import agreement_id
 from troth_protocol.log.ops import Agree
 from troth_protocol.log.rows import Commit, Promise
 from troth_protocol.market.desk import Desk
+from troth_protocol.market.exchange import Contents
 from troth_protocol.market.negotiation import (
     Accepted,
     Agreed,
     Asked,
     Countered,
     Delivered,
+    Encrypted,
     Negotiation,
     Offered,
+    Opened,
     Repeated,
 )
 from troth_protocol.market.trades import NONCE_BYTES, Request, Terms
-from troth_protocol.market.transcript import AGREED, BUYER, DELIVERED, SELLER
+from troth_protocol.market.transcript import AGREED, BUYER, BUYER_ACCEPTED, DELIVERED, OPENED, SEALED, SELLER
 from troth_protocol.wire.codec import decode
 from troth_protocol.wire.messages import Trade
 
@@ -37,6 +41,12 @@ from troth_protocol.wire.messages import Trade
 ANSWER_EPOCHS: Final = 2
 #: Whoever sells on what it buys wants it this many epochs before the commit phase ends.
 RESELLER_SLACK_EPOCHS: Final = 1
+#: A lock prepays its unlock and one accusation.
+LOCK_FEES: Final = 3
+#: States in which this side has promised a price that is not sealed for it yet.
+_PROMISED: Final = frozenset({BUYER_ACCEPTED, AGREED})
+#: States in which there is nothing more to wait for. What is sealed is the exchanges' to wait for.
+_COME: Final = frozenset({DELIVERED, SEALED, OPENED})
 
 log = structlog.get_logger()
 
@@ -58,6 +68,7 @@ class Dealings:
         self.agent = agent
         self.duties = duties
         self.desk = Desk(self.core.keys, self.core.chain.network, self.core.epoch)
+        self.exchanges = Exchanges(self.core)
         self._call = call
         self._purchases: dict[bytes, _Purchase] = {}
         self._early: list[Negotiation] = []
@@ -117,6 +128,14 @@ class Dealings:
             case Delivered():
                 self._send(peer, negotiation.receipt())
                 return self._signal(negotiation, event)
+            case Encrypted():
+                weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
+                self.exchanges.keep(negotiation, event.sealed, event.terms, weight_ppm)
+            case Opened():
+                self.exchanges.learn(negotiation.id, event.key)
+                if isinstance(event.found, Contents):
+                    self._send(peer, negotiation.receipt())
+                return self.bought(negotiation.id)
             case Repeated():
                 for answer in event.answers:
                     self._send(peer, answer)
@@ -130,14 +149,14 @@ class Dealings:
             # The buyer's node may have seen the seal before ours: answer when our epoch opens.
             self._early.append(negotiation)
             return
-        quote = await self._ask_agent(negotiation, view, negotiation.request.min_weight_ppm)
+        quote = await self._ask_agent(negotiation, view, negotiation.request.min_weight_ppm, 0)
         if quote is None:
             self._send(negotiation.peer, negotiation.reject("not for sale"))
         else:
-            self._send(negotiation.peer, negotiation.offer(_terms(negotiation, quote.min_weight_ppm)))
+            self._send(negotiation.peer, negotiation.offer(_terms(negotiation, quote)))
 
     async def _ask_agent(
-        self, negotiation: Negotiation, view: QuestionView, weight_ppm: int
+        self, negotiation: Negotiation, view: QuestionView, weight_ppm: int, price: int
     ) -> strategy.Quote | None:
         request = strategy.Request(
             buyer=self._name(negotiation.peer),
@@ -146,6 +165,7 @@ class Dealings:
             document=negotiation.request.document,
             min_weight_ppm=weight_ppm,
             round=negotiation.rounds // 2,
+            price=price,
         )
         found = await self._call(self.agent.quote, request)
         return found if isinstance(found, strategy.Quote) else None
@@ -154,13 +174,15 @@ class Dealings:
         self, negotiation: Negotiation, terms: Terms, views: Mapping[bytes, QuestionView]
     ) -> None:
         view = views.get(negotiation.request.question)
-        quote = await self._ask_agent(negotiation, view, terms.min_weight_ppm) if view else None
+        quote = None
+        if view is not None:
+            quote = await self._ask_agent(negotiation, view, terms.min_weight_ppm, terms.price)
         if quote is None:
             self._send(negotiation.peer, negotiation.reject("no deal"))
-        elif quote.min_weight_ppm <= terms.min_weight_ppm:
+        elif quote.min_weight_ppm <= terms.min_weight_ppm and quote.price <= terms.price:
             self._send(negotiation.peer, negotiation.accept())
         else:
-            self._send(negotiation.peer, negotiation.offer(_terms(negotiation, quote.min_weight_ppm)))
+            self._send(negotiation.peer, negotiation.offer(_terms(negotiation, quote)))
 
     async def _consider(self, negotiation: Negotiation, terms: Terms) -> None:
         purchase = self._purchases.get(negotiation.id)
@@ -173,51 +195,92 @@ class Dealings:
             document=negotiation.request.document,
             min_weight_ppm=terms.min_weight_ppm,
             round=(negotiation.rounds - 1) // 2,
+            price=terms.price,
         )
         decision = await self._call(self.agent.consider, offer)
         match decision:
-            case strategy.Accept() if terms.price == terms.floor == 0:
+            case strategy.Accept() if terms.floor == 0 and self._can_pay(terms.price):
                 trade = negotiation.accept()
             case strategy.Counter():
-                trade = negotiation.counter(_terms(negotiation, decision.min_weight_ppm))
+                price = terms.price if decision.price is None else decision.price
+                quote = strategy.Quote(decision.min_weight_ppm, price)
+                trade = negotiation.counter(_terms(negotiation, quote))
             case _:
                 trade = negotiation.reject("too dear")
         self._send(negotiation.peer, trade)
 
+    def _can_pay(self, price: int) -> bool:
+        """Is the price free, beside what is promised already?"""
+        free = self.core.chain.book.view(self.core.keys.public).balance
+        return price == 0 or price + self.reserved() + self.duties.reserved() <= free
+
+    def reserved(self) -> int:
+        """Prices agreed on that are not in the log yet, with their fees, in atomic units."""
+        fee = LOCK_FEES * self.core.genesis.rules.fee
+        states = (each for state in _PROMISED for each in self._in_state(BUYER, state))
+        agreed = [each.terms.price + fee for each in states if each.terms is not None and each.terms.price]
+        return sum(agreed) + self.exchanges.reserved()
+
     def _record(self, negotiation: Negotiation) -> None:
-        """The buyer records the agreement in its log: the seller delivers once it sees that sealed."""
+        """The buyer records a promised citation in its log: the seller delivers once it sees that sealed."""
         signed = negotiation.agreement
-        if negotiation.role == BUYER and signed is not None:
+        if negotiation.role == BUYER and signed is not None and _is_promise(negotiation):
             self.core.submit((Agree(signed.agreement, signed.buyer_signature, signed.seller_signature),))
 
     def _signal(self, negotiation: Negotiation, event: Delivered) -> tuple[bytes, Signal] | None:
         terms = negotiation.terms
+        weight_ppm = terms.min_weight_ppm if terms else 0
+        request = negotiation.request
+        signal = self._read(negotiation.peer, event.commit, request.document, event.payload, weight_ppm)
+        return None if signal is None else (request.question, signal)
+
+    def _read(
+        self, seller: bytes, commit: bytes, document: str, data: bytes, weight_ppm: int
+    ) -> Signal | None:
         try:
-            payload = decode(event.payload)
+            payload = decode(data)
         except Invalid as error:
-            log.warning("undecodable payload", seller=self._name(negotiation.peer), code=error.code)
+            log.warning("undecodable payload", seller=self._name(seller), code=error.code)
             return None
-        signal = Signal(
-            seller=self._name(negotiation.peer),
-            seller_key=negotiation.peer,
-            commit=event.commit,
-            document=negotiation.request.document,
-            payload=payload,
-            weight_ppm=terms.min_weight_ppm if terms else 0,
-        )
-        return negotiation.request.question, signal
+        return Signal(self._name(seller), seller, commit, document, payload, weight_ppm)
+
+    def bought(self, negotiation: bytes) -> tuple[bytes, Signal] | None:
+        """The question and the signal of a purchase that is open."""
+        purchase = self.exchanges.purchases.get(negotiation)
+        found = purchase.found() if purchase is not None else None
+        if purchase is None or not isinstance(found, Contents):
+            return None
+        terms = purchase.terms
+        signal = self._read(terms.seller, terms.commit, purchase.document, found.payload, purchase.weight_ppm)
+        return None if signal is None else (terms.question, signal)
+
+    def opened(self) -> list[tuple[bytes, Signal]]:
+        """Question and signal of every purchase that is open: some were opened by the logs alone."""
+        found = [self.bought(key) for key in self.exchanges.purchases]
+        return [each for each in found if each is not None]
 
     def deliver(self) -> None:
-        """Deliver what is agreed, made and certified, to buyers whose promise is sealed."""
-        for negotiation in self._selling():
+        """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys."""
+        for negotiation in self._in_state(SELLER, AGREED):
             own = self.duties.find(negotiation.request.question, negotiation.request.document)
-            if own is not None and self._is_promised(negotiation) and self._is_certified(own.id):
-                trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
-                self._send(negotiation.peer, trade)
+            if own is not None and (not _is_promise(negotiation) or self._is_promised(negotiation)):
+                self._deliver(negotiation, own)
+        for negotiation in self._in_state(SELLER, SEALED):
+            key = self.exchanges.published(negotiation.id)
+            if key is not None:
+                self._send(negotiation.peer, negotiation.key(key))
 
-    def _selling(self) -> Iterator[Negotiation]:
+    def _deliver(self, negotiation: Negotiation, own: OwnCommit) -> None:
+        price = negotiation.terms.price if negotiation.terms else 0
+        if price and self.exchanges.is_final(own):
+            self._send(negotiation.peer, self.exchanges.seal(negotiation, own, price))
+        elif not price and self._is_certified(own.id):
+            trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
+            self._send(negotiation.peer, trade)
+
+    def _in_state(self, role: str, state: str) -> Iterator[Negotiation]:
         for negotiation in list(self.desk):
-            if negotiation.role == SELLER and negotiation.state == AGREED:
+            if negotiation.role == role and negotiation.state == state:
                 yield negotiation
 
     def _is_promised(self, negotiation: Negotiation) -> bool:
@@ -234,10 +297,12 @@ class Dealings:
 
     def is_waiting(self, question: bytes) -> bool:
         """Is something that we asked for on this question still on its way?"""
+        if self.exchanges.is_waiting(question):
+            return True
         return any(
             negotiation.role == BUYER
             and negotiation.request.question == question
-            and negotiation.state != DELIVERED
+            and negotiation.state not in _COME
             and not negotiation.is_over()
             for negotiation in self.desk
         )
@@ -252,7 +317,7 @@ class Dealings:
 
     def greet(self, peer: bytes) -> None:
         """A peer is (back) on a link: say again what it has not answered."""
-        for trade in self.desk.unanswered(peer):
+        for trade in dict.fromkeys([*self.desk.unanswered(peer), *self.exchanges.unheard(peer)]):
             self._send(peer, trade)
 
     def forget(self, question: bytes) -> None:
@@ -260,14 +325,20 @@ class Dealings:
         self._purchases = {key: item for key, item in self._purchases.items() if item.view.id != question}
 
 
-def _terms(negotiation: Negotiation, weight_ppm: int) -> Terms:
-    """Paid by citation alone: a weight, no price and no floor."""
+def _is_promise(negotiation: Negotiation) -> bool:
+    """Is a citation promised? A price alone needs no record: the lock is one."""
+    terms = negotiation.terms
+    return terms is not None and (terms.min_weight_ppm > 0 or terms.price == 0)
+
+
+def _terms(negotiation: Negotiation, quote: strategy.Quote) -> Terms:
+    """Paid by citation, by a price, or by both; without a floor."""
     request = negotiation.request
     return Terms(
-        min_weight_ppm=weight_ppm,
+        min_weight_ppm=quote.min_weight_ppm,
         min_wager=0,
         floor=0,
-        price=0,
+        price=quote.price,
         deliver=request.deliver,
         expires=request.expires,
     )

@@ -23,6 +23,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contribution
 from troth_protocol.insight.results import Settlement
 from troth_protocol.log.author import Finalized, Refused
+from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Question
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import digest
@@ -75,13 +76,17 @@ class Player:
         match event:
             case Finalized():
                 self.duties.notice(event)
+                self.dealings.exchanges.advance()
                 self._add(self._deliver)
+            case Credited():
+                self.dealings.exchanges.credited(event)
             case Refused():
                 self.duties.notice(event)
             case PeerHello():
                 self.dealings.greet(event.peer)
             case EpochOpened():
                 self.duties.advance()  # what is owed does not wait for an agent that is behind
+                self.dealings.exchanges.notice(event)
                 self._add(partial(self._epoch, event))
             case Traded():
                 self._add(partial(self._trade, event))
@@ -129,6 +134,9 @@ class Player:
                 await self._open(key, question)
         await self.dealings.advance({key: play.view for key, play in self.plays.items()})
         await self._deliver()
+        for bought_for, signal in self.dealings.opened():
+            if bought_for in self.plays:
+                self.plays[bought_for].signals[signal.commit] = signal
         for play in list(self.plays.values()):
             await self._answer(play)
         await self._attest()
@@ -211,7 +219,8 @@ class Player:
 
     def _wager(self, share_ppm: int) -> int:
         """A share of what is free now; at least the least wager if that can be paid, else none."""
-        free = self.core.chain.book.view(self.core.keys.public).balance - self.duties.reserved()
+        free = self.core.chain.book.view(self.core.keys.public).balance
+        free -= self.duties.reserved() + self.dealings.reserved()
         least = self.core.genesis.rules.min_wager
         wager = max(free * share_ppm // PPM, least)
         return wager if wager <= free else 0

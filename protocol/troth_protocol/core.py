@@ -83,6 +83,7 @@ TABLES: Final = (
     "ballots",
     "close",
     "duties",
+    "exchanges",
 )
 
 
