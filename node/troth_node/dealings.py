@@ -85,7 +85,7 @@ class Dealings:
         slack = RESELLER_SLACK_EPOCHS if is_reseller else 0
         for want in wants:
             seller = self._seller(want)
-            if seller is not None:
+            if seller is not None and not self.exchanges.has(view.id, want.document):
                 request = Request(
                     buyer=self.core.keys.public,
                     seller=seller,
@@ -272,7 +272,7 @@ class Dealings:
 
     def _deliver(self, negotiation: Negotiation, own: OwnCommit) -> None:
         price = negotiation.terms.price if negotiation.terms else 0
-        if price and self.exchanges.is_final(own):
+        if price and self.exchanges.is_final(own) and self.exchanges.is_time(negotiation):
             self._send(negotiation.peer, self.exchanges.seal(negotiation, own, price))
         elif not price and self._is_certified(own.id):
             trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)

@@ -22,6 +22,7 @@ from troth_node.duties import OwnCommit
 from troth_protocol.core import Core, EpochOpened
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import misdelivery
+from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
 from troth_protocol.log.ops import Accuse, CommitOp, LockOp, Unlock
 from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Claim, Commit, Lock, Question
@@ -37,7 +38,6 @@ from troth_protocol.market.exchange import (
 )
 from troth_protocol.market.negotiation import Negotiation
 from troth_protocol.market.trades import BODIES, Sealed
-from troth_protocol.market.transcript import UNLOCK_EPOCHS
 from troth_protocol.wire.codec import Value, decode, encode
 from troth_protocol.wire.crypto import CIPHER_KEY_BYTES, digest
 from troth_protocol.wire.messages import Trade
@@ -46,6 +46,8 @@ TABLE: Final = "exchanges"
 #: A buyer locks in the epoch in which the sealed signal came or in the next one: then a lock that it no longer finds
 #: in the sealed state was never made.
 LOCK_LAG_EPOCHS: Final = 1
+#: For so many epochs at most a seller lets a price stay locked: lock, unlock, and once more if that was void.
+UNLOCK_EPOCHS: Final = 3
 _SALE, _PUBLISHED, _PURCHASE = b"s", b"u", b"p"
 
 
@@ -134,13 +136,21 @@ class Exchanges:
             hash=digest(key),
             ciphertext=digest(ciphertext),
             price=price,
-            until=core.epoch + UNLOCK_EPOCHS,
+            until=self._until(negotiation),
         )
         trade = negotiation.sealed(*sign_terms(core.keys, terms), ciphertext)
         row = encode([trade.body, trade.signature, key])
         core.out.persist(TABLE, _SALE + negotiation.id, row, once=True)
         self.sales[negotiation.id] = Sale(negotiation.id, terms, key, trade)
         return trade
+
+    def _until(self, negotiation: Negotiation) -> int:
+        due = negotiation.terms.deliver if negotiation.terms is not None else 0
+        return min(due - 1, self.core.epoch + UNLOCK_EPOCHS)
+
+    def is_time(self, negotiation: Negotiation) -> bool:
+        """Can a price still be locked and claimed while the signal is of use to the buyer?"""
+        return self._until(negotiation) >= self.core.epoch + LOCK_EPOCHS_MIN
 
     def is_final(self, own: OwnCommit) -> bool:
         """Is our commit final or sealed? Terms are signed for no other."""
@@ -154,7 +164,7 @@ class Exchanges:
     def unheard(self, peer: bytes) -> Iterator[Trade]:
         """What this peer may not have got before we stopped: sealed signals that it has not locked the price of."""
         for sale in self.sales.values():
-            is_open = self.core.epoch + UNLOCK_EPOCHS <= sale.terms.until + LOCK_LAG_EPOCHS
+            is_open = self.core.epoch + LOCK_EPOCHS_MIN <= sale.terms.until
             if sale.terms.buyer == peer and is_open and not self._locks(sale.terms):
                 yield sale.trade
 
@@ -242,6 +252,13 @@ class Exchanges:
                 out.append((purchase, found))
         return out
 
+    def has(self, question: bytes, document: str) -> bool:
+        """Is that bought already? A restarted agent must not ask for it again."""
+        return any(
+            (purchase.terms.question, purchase.document) == (question, document)
+            for purchase in self.purchases.values()
+        )
+
     def is_waiting(self, question: bytes) -> bool:
         """Is something that is sealed for us on this question still to be opened?"""
         return any(
@@ -259,7 +276,8 @@ class Exchanges:
         return self._can_lock(purchase) or bool(self._all_locks(purchase.terms))
 
     def _can_lock(self, purchase: Purchase) -> bool:
-        return self.core.epoch <= purchase.first + LOCK_LAG_EPOCHS
+        last = min(purchase.first + LOCK_LAG_EPOCHS, purchase.terms.until - LOCK_EPOCHS_MIN)
+        return self.core.epoch <= last
 
     def _advance_purchase(self, purchase: Purchase) -> None:
         core = self.core
@@ -306,11 +324,12 @@ class Exchanges:
                 if claim is not None:
                     self.learn(purchase.id, claim.preimage)
 
-    def advance(self) -> None:
-        """Do whatever is due. Nothing is, before the node knows what it has signed already."""
+    def advance(self) -> bool:
+        """Do whatever is due; True if a key came. Nothing is, before the node knows what it has signed already."""
         core = self.core
         if not core.author.is_allowed:
-            return
+            return False
+        known = self._keys()
         self._learn_from(core.chain.state)
         for purchase in list(self.purchases.values()):
             for key in self._all_locks(purchase.terms):
@@ -321,6 +340,10 @@ class Exchanges:
             self._advance_sale(sale)
         for purchase in list(self.purchases.values()):
             self._advance_purchase(purchase)
+        return self._keys() > known
+
+    def _keys(self) -> int:
+        return sum(purchase.key is not None for purchase in self.purchases.values())
 
     def _locks(self, terms: ExchangeTerms, state: State | None = None) -> dict[bytes, Lock]:
         """The locks of the sealed state that pay under these terms."""

@@ -18,7 +18,7 @@ from troth_node.agent import Agent, Forecast, Json, Production, QuestionView, Re
 from troth_node.dealings import Dealings
 from troth_node.duties import Duties
 from troth_node.runtime import Runtime
-from troth_protocol.core import EpochOpened, PeerHello, Traded
+from troth_protocol.core import EpochOpened, PeerHello, Ticked, Traded
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contribution
 from troth_protocol.insight.results import Settlement
@@ -82,6 +82,9 @@ class Player:
                 self.dealings.exchanges.credited(event)
             case Refused():
                 self.duties.notice(event)
+            case Ticked():
+                if self.dealings.exchanges.advance():
+                    self._add(self._collect)
             case PeerHello():
                 self.dealings.greet(event.peer)
             case EpochOpened():
@@ -134,16 +137,20 @@ class Player:
                 await self._open(key, question)
         await self.dealings.advance({key: play.view for key, play in self.plays.items()})
         await self._deliver()
-        for bought_for, signal in self.dealings.opened():
-            if bought_for in self.plays:
-                self.plays[bought_for].signals[signal.commit] = signal
-        for play in list(self.plays.values()):
-            await self._answer(play)
+        await self._collect()
         await self._attest()
         for settlement in event.closed.settlements if event.closed else ():
             await self._observe(settlement)
         for key in [key for key in self.plays if key not in self.core.chain.state.tables["questions"].rows]:
             del self.plays[key]  # settled while this node was away
+
+    async def _collect(self) -> None:
+        """Take in what the logs have opened, then answer what waits for nothing more."""
+        for bought_for, signal in self.dealings.opened():
+            if bought_for in self.plays:
+                self.plays[bought_for].signals[signal.commit] = signal
+        for play in list(self.plays.values()):
+            await self._answer(play)
 
     async def _open(self, key: bytes, question: Question) -> None:
         view = self._view(key, question)

@@ -121,6 +121,11 @@ class Traded:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticked:
+    """Notice: TICK_MS have passed, and what certified entries came meanwhile is stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restoring:
     """Notice: others hold something of ours that the disk does not know; nothing is signed before `until`."""
 
@@ -490,6 +495,7 @@ class Core:
                 self.closer.tick()
         self.follower.tick()
         self._check_sealed()
+        self.out.notice(Ticked())
 
     # Messages
 

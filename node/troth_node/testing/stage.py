@@ -13,7 +13,7 @@ from troth_node.testing.samples import COIN, PACING, RULES, sample_genesis, seed
 from troth_node.testing.world import Disk
 from troth_protocol.close.closer import Closer
 from troth_protocol.core import Core, Profile
-from troth_protocol.effects import Erase, Notice, Persist, Send, SetTimer
+from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer
 from troth_protocol.genesis import Genesis, Pacing, Rules, Topic
 from troth_protocol.log.ops import Op
 from troth_protocol.log.rows import Account
@@ -116,8 +116,9 @@ class Stage:
             seat.starts += 1
             seat.timers = {}
             nonce = digest(seat.keys.public + bytes([seat.starts]))
-            profile = Profile(f"agent {agent}", (), "stage", nonce, is_restored)
+            profile = Profile(f"agent {agent}", self.documents(agent), "stage", nonce, is_restored)
             seat.core = Core(self.genesis, seat.keys, seat.disk, profile)
+            self.seated(agent, seat.core)
             seat.core.start()
             for other in self.up():
                 if other != agent:
@@ -125,6 +126,13 @@ class Stage:
                     seat.core.link_up(self.key(other))
                     self.flush(other)
             self.flush(agent)
+
+    def documents(self, agent: int) -> tuple[str, ...]:
+        """What an agent sells, by name."""
+        return ()
+
+    def seated(self, agent: int, core: Core) -> None:
+        """A core is made and about to start."""
 
     def crash(self, *agents: int) -> None:
         """Kill these agents; what is under way to or from them is lost with them."""
@@ -143,15 +151,20 @@ class Stage:
         seat = self.seats[agent]
         while seat.core is not None and (effects := seat.core.drain()):
             for effect in effects:
-                match effect:
-                    case Persist() | Erase():
-                        seat.disk.write(effect)
-                    case Send():
-                        self._post(agent, effect)
-                    case SetTimer():
-                        seat.timers[effect.name] = effect.delay_ms
-                    case Notice():
-                        seat.notices.append(effect.event)
+                self.carry_out(agent, effect)
+
+    def carry_out(self, agent: int, effect: Effect) -> None:
+        """Do one thing that a core asks for."""
+        seat = self.seats[agent]
+        match effect:
+            case Persist() | Erase():
+                seat.disk.write(effect)
+            case Send():
+                self._post(agent, effect)
+            case SetTimer():
+                seat.timers[effect.name] = effect.delay_ms
+            case Notice():
+                seat.notices.append(effect.event)
 
     def _post(self, agent: int, send: Send) -> None:
         target = self.number(send.peer)

@@ -143,8 +143,6 @@ TURNS: Final[Mapping[str, str]] = {
 MAX_ROUNDS: Final = 4
 #: Epochs that the second accept, and the receipt, may come after what they answer was due.
 CONFIRM_EPOCHS: Final = 1
-#: Epochs that a price may stay locked after the delivery was due: lock, unlock, and once more if that was void.
-UNLOCK_EPOCHS: Final = 4
 RECEIPT_EPOCHS: Final = 2
 _NO_FORECAST: Final = 0  # outcomes: a delivered contribution has a payload, no probabilities
 
@@ -333,8 +331,8 @@ class Transcript:
         told = (terms.seller, terms.buyer, terms.question, terms.price)
         if told != (request.seller, request.buyer, request.question, agreed.price):
             raise Invalid("changed_terms", "the exchange is not what was agreed")
-        if terms.until > agreed.deliver + UNLOCK_EPOCHS:
-            raise Invalid("bad_terms", f"a price stays locked for {UNLOCK_EPOCHS} epochs after the delivery")
+        if terms.until >= agreed.deliver:
+            raise Invalid("bad_terms", "the key may come too late to be of use")
         validate_ciphertext(terms, body.ciphertext)
 
     def _open(self, body: Key) -> Contents | Misdelivery:

@@ -94,7 +94,7 @@ class Pair:
             digest(KEY),
             digest(ciphertext),
             PRICE,
-            18,
+            15,
         )
         return *sign_terms(cls.seller_keys, replace(terms, **changes)), ciphertext
 
