@@ -1,0 +1,233 @@
+"""Fair exchange: either party is killed before every step of the spec's table of stopping points, and nobody loses.
+
+The steps are those that the node itself takes; the table in 06 names them, and says how each story ends.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from troth_node.exchanges import TABLE, Exchanges
+from troth_node.testing.bazaar import BOND, HINT, PRICE, Bazaar
+from troth_node.testing.samples import TOKEN
+from troth_protocol.errors import Invalid
+from troth_protocol.log.ops import LockOp, Unlock
+from troth_protocol.log.payee import Credited
+from troth_protocol.log.rows import Lock, Offence
+from troth_protocol.market.exchange import Contents, Misdelivery
+from troth_protocol.wire.codec import encode
+
+SPEC = Path(__file__).parents[2] / "spec" / "06-market.md"
+ROW = re.compile(r"^\| (seller|buyer) \| `([a-z ]+)` \|.*\| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
+START = (1_000 * TOKEN + BOND) // TOKEN
+#: (seller, buyer) in tokens -> how it ended.
+ENDS = {
+    (START, START): "neither",
+    (START + PRICE // TOKEN, START - PRICE // TOKEN): "both",
+    (START - PRICE // TOKEN, START): "returned",
+}
+
+
+def rows():
+    """The table: (party, step), and how it ends: back at once, never back, never back from a misdelivery."""
+    return [(found[1], found[2], found[3], found[4], found[5]) for found in ROW.finditer(SPEC.read_text())]
+
+
+def walk(party, place, *, away, witnesses=1, is_cheating=False):
+    """Kill a party before its step at this place, let it come back or not, and wait until all is over."""
+    bazaar = Bazaar(is_cheating=is_cheating, witnesses=witnesses)
+    bazaar.fuse = (bazaar.seller if party == "seller" else bazaar.buyer, place)
+    bazaar.run(away)
+    assert bazaar.fuse is None, "it died"
+    assert not list(bazaar.core(0).chain.state.items("locks", Lock)), "nothing stays locked"
+    return bazaar
+
+
+def end_of(bazaar):
+    """How a story ended; the price and the key always move together."""
+    end = ENDS[bazaar.tokens(bazaar.seller), bazaar.tokens(bazaar.buyer)]
+    player = bazaar.players.get(bazaar.buyer)
+    if player is not None and end != "neither":
+        [purchase] = player.dealings.exchanges.purchases.values()
+        expected = Misdelivery if bazaar.is_cheating else Contents
+        assert isinstance(purchase.found(), expected), "paid or undone, so the key is known, and opens it"
+    return "paid" if end == "both" and bazaar.is_cheating else end
+
+
+def whole(is_cheating=False, witnesses=1):
+    """A story in which nobody dies."""
+    bazaar = Bazaar(is_cheating=is_cheating, witnesses=witnesses)
+    bazaar.run()
+    return bazaar
+
+
+STORIES = {is_cheating: whole(is_cheating).steps for is_cheating in (False, True)}
+PARTIES = {"seller": 1, "buyer": 2}
+
+
+def places(party, step):
+    """Where this step stands among a party's steps: in an honest story, or else in the other."""
+    for is_cheating in (False, True):
+        steps = STORIES[is_cheating][PARTIES[party]]
+        found = [place for place, name in enumerate(steps) if name == step]
+        if found:
+            return is_cheating, found
+    raise AssertionError(f"no {party} ever takes the step {step}")
+
+
+# The table
+
+
+def test_the_table_has_every_step_that_a_party_takes():
+    taken = {
+        (party, step)
+        for steps in STORIES.values()
+        for party, agent in PARTIES.items()
+        for step in steps[agent]
+    }
+    assert {(party, step) for party, step, *_ in rows()} == taken
+
+
+@pytest.mark.parametrize(("party", "step", "back", "gone", "cheated"), rows())
+def test_a_row_of_the_table_ends_as_it_says(party, step, back, gone, cheated):
+    is_cheating, found = places(party, step)
+    for place in found:
+        if not is_cheating:
+            assert end_of(walk(party, place, away=0)) in back.split(" or ")
+            assert end_of(walk(party, place, away=None)) in gone.split(" or ")
+    for place in [n for n, name in enumerate(STORIES[True][PARTIES[party]]) if name == step]:
+        assert end_of(walk(party, place, away=None, is_cheating=True)) in cheated.split(" or ")
+
+
+@pytest.mark.parametrize("away", [0, 1, 3])
+@pytest.mark.parametrize("party", PARTIES)
+def test_an_honest_exchange_ends_with_signal_and_paid_or_with_neither(party, away):
+    for place in range(len(STORIES[False][PARTIES[party]])):
+        assert end_of(walk(party, place, away=away)) in {"both", "neither"}
+
+
+@pytest.mark.parametrize("away", [0, 1])
+@pytest.mark.parametrize("party", PARTIES)
+def test_a_misdelivery_is_undone_whoever_dies_if_the_buyer_is_back_within_the_window(party, away):
+    for place in range(len(STORIES[True][PARTIES[party]])):
+        assert end_of(walk(party, place, away=away, is_cheating=True)) in {"returned", "neither"}
+
+
+@pytest.mark.parametrize("party", PARTIES)
+def test_with_four_witnesses_it_is_the_same(party):
+    agent = {"seller": 4, "buyer": 5}[party]
+    steps = whole(witnesses=4).steps[agent]
+    for place in range(0, len(steps), 3):
+        assert end_of(walk(party, place, away=0, witnesses=4)) in {"both", "neither"}
+
+
+# Stories
+
+
+def test_the_signal_is_paid_and_comes_in_time():
+    bazaar = whole()
+    assert bazaar.got == [dict(HINT)]
+    assert end_of(bazaar) == "both"
+
+
+def test_a_cheat_pays_and_the_buyer_loses_nothing():
+    bazaar = whole(is_cheating=True)
+    assert bazaar.got == []
+    assert end_of(bazaar) == "returned"
+    [(_, offence)] = bazaar.core(0).chain.state.items("offences", Offence)
+    assert (offence.kind, offence.slashed) == ("misdelivery", PRICE)
+
+
+def test_no_signal_is_bought_twice_after_a_restart():
+    for place, step in enumerate(STORIES[False][2]):
+        if step.endswith("lock"):
+            bazaar = walk("buyer", place, away=0)
+            assert len(bazaar.players[2].dealings.exchanges.purchases) <= 1
+
+
+def test_rows_are_gone_when_all_is_over():
+    bazaar = Bazaar()
+    bazaar.run(epochs=26)
+    for agent in (bazaar.seller, bazaar.buyer):
+        assert list(bazaar.seats[agent].disk.scan(TABLE, b"")) == []
+
+
+def test_a_damaged_row_is_said_so():
+    bazaar = Bazaar()
+    bazaar.start()
+    for key, row in ((b"s", [b""]), (b"z", True), (b"s", [b"\x80", b"", b""])):
+        disk = bazaar.seats[0].disk
+        disk.tables[TABLE] = {key: encode(row)}
+        with pytest.raises(Invalid):
+            Exchanges(bazaar.core(0))
+
+
+# Single steps
+
+
+def sealed_for(bazaar):
+    """Run until the buyer has something sealed; its purchase."""
+    bazaar.start()
+    for _ in range(3):
+        bazaar.settle()
+        if bazaar.players[2].dealings.exchanges.purchases:
+            break
+        bazaar.tick(1)
+        bazaar.close()
+    [purchase] = bazaar.players[2].dealings.exchanges.purchases.values()
+    return purchase
+
+
+def test_a_wrong_key_is_passed_over():
+    bazaar = Bazaar()
+    purchase = sealed_for(bazaar)
+    exchanges = bazaar.players[2].dealings.exchanges
+    exchanges.learn(purchase.id, b"x" * 32)
+    exchanges.learn(bytes(32), b"x" * 32)
+    assert exchanges.purchases[purchase.id].key is None
+
+
+def test_a_lock_of_less_than_the_price_is_not_opened():
+    bazaar = Bazaar()
+    purchase = sealed_for(bazaar)
+    bazaar.lose()
+    terms = purchase.terms
+    bazaar.players[2].dealings.exchanges.purchases.clear()
+    bazaar.put(2, LockOp(terms.seller, terms.price - 1, terms.hash, terms.until))
+    for _ in range(4):
+        bazaar.tick(2)
+        bazaar.close()
+    assert "sign unlock" not in bazaar.steps[1]
+
+
+def test_a_final_lock_is_opened_before_the_close():
+    bazaar = Bazaar()
+    purchase = sealed_for(bazaar)
+    bazaar.tick(2)
+    epoch = bazaar.core(1).epoch
+    while "sign lock" not in bazaar.steps[2]:
+        bazaar.close()
+        bazaar.tick(3)
+        epoch = bazaar.core(1).epoch
+    bazaar.tick(4)
+    assert "sign unlock" in bazaar.steps[1]
+    assert bazaar.core(1).epoch == epoch
+    assert isinstance(bazaar.notices(1, Credited)[-1], Credited)
+    assert purchase.terms.price == PRICE
+
+
+def test_what_the_key_opens_is_found_again_from_the_row():
+    bazaar = whole(is_cheating=True)
+    assert bazaar.is_cheating
+    bazaar = Bazaar(is_cheating=True)
+    sealed_for(bazaar)
+    for _ in range(2):
+        bazaar.tick(3)
+        bazaar.close()
+    twin = Exchanges(bazaar.core(2))
+    [found] = [each.found() for each in twin.purchases.values()]
+    assert isinstance(found, Misdelivery)
+    assert twin.opened(next(iter(twin.purchases.values())).terms.question) == []
+    sold = Exchanges(bazaar.core(1))
+    assert all(Unlock(bytes(32), sale.key).preimage == sale.key for sale in sold.sales.values())
