@@ -37,6 +37,7 @@ FILES: Final = {
     "oracle.json": ("oracle", "oracle"),
     "contributions.json": ("contributions", "contributions"),
     "trades.json": ("trades", "trades"),
+    "exchange.json": ("sales", "exchange"),
     "messages.json": ("messages", "messages"),
 }
 
