@@ -16,6 +16,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from troth_node.duties import OwnCommit
@@ -23,7 +24,7 @@ from troth_protocol.core import Core, EpochOpened
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import misdelivery
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
-from troth_protocol.log.ops import Accuse, CommitOp, LockOp, Unlock
+from troth_protocol.log.ops import Accuse, CommitOp, LockOp, Op, Unlock
 from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Claim, Commit, Lock, Question
 from troth_protocol.log.state import State
@@ -49,6 +50,10 @@ LOCK_LAG_EPOCHS: Final = 1
 #: For so many epochs at most a seller lets a price stay locked: lock, unlock, and once more if that was void.
 UNLOCK_EPOCHS: Final = 3
 _SALE, _PUBLISHED, _PURCHASE = b"s", b"u", b"p"
+
+
+#: Looked at again at every tick, so the verdict is remembered.
+_open = lru_cache(maxsize=256)(open_exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Purchase:
         """What the key opens; None as long as it is not known."""
         if self.key is None:
             return None
-        return open_exchange(self.terms, self.sealed.ciphertext, self.key)
+        return _open(self.terms, self.sealed.ciphertext, self.key)
 
     def evidence(self) -> bytes:
         """The proof of a misdelivery, once the key is known."""
@@ -99,7 +104,7 @@ class Exchanges:
         self._random = random
         self._published: set[bytes] = set()
         self._final: set[bytes] = set()
-        self._accused: set[tuple[bytes, int]] = set()
+        self._submitted: set[Op] = set()
         for key, data in core.chain.archive.scan(TABLE, b""):
             self._restore(key, decode(data))
 
@@ -211,10 +216,18 @@ class Exchanges:
         if lock.amount < sale.terms.price or core.epoch > lock.until - slack:
             return
         is_done = ("claims", key) in core.chain.book.view(core.keys.public).rows
-        if not is_done and not core.author.holds(op):
+        if not is_done and self._is_new(op):
             core.out.persist(TABLE, _PUBLISHED + sale.id, encode(True))
             self._published.add(sale.id)
             core.submit((op,), deps)
+
+    def _is_new(self, op: Op) -> bool:
+        """Was this op neither submitted in this epoch nor, before a restart, signed in it? What is void the author
+        submits again by itself.
+        """
+        is_new = op not in self._submitted and not self.core.author.holds(op)
+        self._submitted.add(op)
+        return is_new
 
     # The buyer
 
@@ -288,7 +301,7 @@ class Exchanges:
                 del self.purchases[purchase.id]
         elif not locks:
             op = purchase.lock()
-            if purchase.key is None and self._is_certified(purchase.terms) and not core.author.holds(op):
+            if purchase.key is None and self._is_certified(purchase.terms) and self._is_new(op):
                 core.submit((op,))
         elif isinstance(purchase.found(), Misdelivery):
             self._accuse(purchase)
@@ -298,8 +311,7 @@ class Exchanges:
         core, state = self.core, self.core.chain.state
         is_claimed = any(state.find("claims", key, Claim) for key in self._locks(purchase.terms))
         op = Accuse(purchase.evidence())
-        if is_claimed and (purchase.id, core.epoch) not in self._accused and not core.author.holds(op):
-            self._accused.add((purchase.id, core.epoch))
+        if is_claimed and self._is_new(op):
             core.submit((op,))
 
     def _is_certified(self, terms: ExchangeTerms) -> bool:
@@ -313,6 +325,7 @@ class Exchanges:
     def notice(self, event: EpochOpened) -> None:
         """An epoch opened: keys that its seal shows are kept, even if later epochs are sealed by now."""
         self._final.clear()
+        self._submitted.clear()
         if event.closed is not None:
             self._learn_from(event.closed.state)
         self.advance()
