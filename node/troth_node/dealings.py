@@ -122,9 +122,9 @@ class Dealings:
                 await self._quote_again(negotiation, event.terms, views)
             case Accepted():
                 self._send(peer, negotiation.accept())
-                self._record(negotiation)
+                self._agreed(negotiation)
             case Agreed():
-                self._record(negotiation)
+                self._agreed(negotiation)
             case Delivered():
                 self._send(peer, negotiation.receipt())
                 return self._signal(negotiation, event)
@@ -220,6 +220,11 @@ class Dealings:
         states = (each for state in _PROMISED for each in self._in_state(BUYER, state))
         agreed = [each.terms.price + fee for each in states if each.terms is not None and each.terms.price]
         return sum(agreed) + self.exchanges.reserved()
+
+    def _agreed(self, negotiation: Negotiation) -> None:
+        """Both have signed: the buyer records it, and what was made before is delivered."""
+        self._record(negotiation)
+        self.deliver()
 
     def _record(self, negotiation: Negotiation) -> None:
         """The buyer records a promised citation in its log: the seller delivers once it sees that sealed."""

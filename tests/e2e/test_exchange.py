@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from troth_node.testing.command import troth
+from troth_node.testing.command import Command, pid_of, troth
 
 SCENARIO = "examples/scenarios/hints.toml"
+QUESTIONS = 4
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +25,23 @@ def sold(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obje
     done = troth("swarm", SCENARIO, "--keep", str(directory), "--json", str(report))
     assert done.returncode == 0, done.stdout + done.stderr
     return directory, json.loads(report.read_text())
+
+
+def test_killed_traders_come_back_and_nobody_is_cheated(
+    launch: Callable[..., Command], tmp_path: Path
+) -> None:
+    directory, report = tmp_path / "run", tmp_path / "report.json"
+    swarm = launch("swarm", SCENARIO, "--keep", str(directory), "--json", str(report))
+    swarm.until("epoch 5/15")
+    for name in ("seller", "buyer"):
+        os.kill(pid_of(directory / name), signal.SIGKILL)
+        swarm.until(f"{name} ended (signal 9)")
+    printed = swarm.finish()
+    assert swarm.process.returncode == 0, printed
+    found = json.loads(report.read_text())
+    assert found["audit"]["ok"], found["audit"]
+    assert found["evidence"] == 0, "a kill must never look like an offence"
+    assert 0 < ops_of(directory, "seller")["unlock"] <= ops_of(directory, "buyer")["lock"] <= QUESTIONS
 
 
 def ops_of(directory: Path, name: str) -> Counter[str]:

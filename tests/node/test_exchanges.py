@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from troth_node.agent import Accept, Counter, Quote, Reject, Want
 from troth_node.exchanges import TABLE, Exchanges
-from troth_node.testing.bazaar import BOND, HINT, PRICE, Bazaar
+from troth_node.testing.bazaar import BOND, DOCUMENT, HINT, PRICE, Bazaar, Buyer, Seller
 from troth_node.testing.samples import TOKEN
 from troth_protocol.errors import Invalid
 from troth_protocol.log.ops import LockOp, Unlock
@@ -161,6 +162,78 @@ def test_a_damaged_row_is_said_so():
         disk.tables[TABLE] = {key: encode(row)}
         with pytest.raises(Invalid):
             Exchanges(bazaar.core(0))
+
+
+class Haggler(Seller):
+    """Asks for seven tokens, takes five."""
+
+    def quote(self, request):
+        asked = 7 * TOKEN if request.round == 0 else PRICE
+        return Quote(request.min_weight_ppm, asked)
+
+
+class Miser(Buyer):
+    """Offers five tokens for whatever costs more."""
+
+    def consider(self, offer):
+        if offer.price <= self.budget:
+            return Accept()
+        return Counter(offer.min_weight_ppm, self.budget) if offer.round == 0 else Reject()
+
+
+class Citing(Buyer):
+    """Promises a citation besides."""
+
+    def wants(self, question):
+        return [Want(DOCUMENT, 50_000)]
+
+
+class Poor(Buyer):
+    """Would pay more than it has."""
+
+    budget = 10**9 * TOKEN
+
+
+class Dear(Seller):
+    """Asks for more than anybody has."""
+
+    price = 10**6 * TOKEN
+
+
+def test_a_price_is_haggled_over():
+    bazaar = Bazaar(cast=(Haggler, Miser))
+    bazaar.run()
+    assert end_of(bazaar) == "both"
+
+
+def test_a_price_above_the_budget_is_refused():
+    bazaar = Bazaar(cast=(Haggler, Buyer))
+    bazaar.run()
+    assert end_of(bazaar) == "neither"
+    assert bazaar.steps[1] == ["say offer"]
+    assert bazaar.steps[2] == ["say request", "say reject"]
+
+
+def test_nobody_agrees_to_what_it_cannot_pay():
+    bazaar = Bazaar(cast=(Dear, Poor))
+    bazaar.run()
+    assert end_of(bazaar) == "neither"
+    assert bazaar.steps[2] == ["say request", "say reject"]
+
+
+def test_a_price_and_a_citation_together():
+    bazaar = Bazaar(cast=(Seller, Citing), commit=6)
+    bazaar.run(epochs=16)
+    assert end_of(bazaar) == "both"
+    assert bazaar.got == [dict(HINT)]
+
+
+def test_what_would_come_too_late_is_not_sealed():
+    """The promise takes an epoch to be sealed, and then the commit phase has too few left."""
+    bazaar = Bazaar(cast=(Seller, Citing), commit=4)
+    bazaar.run()
+    assert end_of(bazaar) == "neither"
+    assert "write sale" not in bazaar.steps[1]
 
 
 # Single steps

@@ -88,9 +88,10 @@ class _Shell:
         """Everything is carried out anyway."""
 
 
-def bazaar_genesis(witnesses: int) -> Genesis:
-    """One question, whose commits are open for four epochs; everybody has an agent bond."""
-    topic = replace(COIN, first=2, questions=1, phases=Phases(commit=4, attest=2, reveal=2, attest_reveal=2))
+def bazaar_genesis(witnesses: int, commit: int = 4) -> Genesis:
+    """One question, whose commits are open for so many epochs; everybody has an agent bond."""
+    phases = Phases(commit=commit, attest=2, reveal=2, attest_reveal=2)
+    topic = replace(COIN, first=2, questions=1, phases=phases)
     genesis = sample_genesis(witnesses + 2, witnesses, topics=(topic,))
     return replace(genesis, holders=tuple(replace(holder, agent=BOND) for holder in genesis.holders))
 
@@ -99,17 +100,24 @@ class Bazaar(Stage):
     """The last agent but one sells, the last one buys; `fuse` is (who, after how many of its steps it dies)."""
 
     def __init__(
-        self, *, is_cheating: bool = False, fuse: tuple[int, int] | None = None, witnesses: int = 1
+        self,
+        *,
+        is_cheating: bool = False,
+        fuse: tuple[int, int] | None = None,
+        witnesses: int = 1,
+        commit: int = 4,
+        cast: tuple[type[Seller], type[Buyer]] = (Seller, Buyer),
     ) -> None:
         self.seller, self.buyer = witnesses, witnesses + 1
         self.is_cheating = is_cheating
+        self.cast = cast
         self.fuse = fuse
         self.got: list[object] = []
         self.steps: dict[int, list[str]] = {self.seller: [], self.buyer: []}
         self.players: dict[int, Player] = {}
         self._ops: dict[bytes, str] = {}
         self._running: set[int] = set()
-        super().__init__(witnesses + 2, witnesses, genesis=bazaar_genesis(witnesses))
+        super().__init__(witnesses + 2, witnesses, genesis=bazaar_genesis(witnesses, commit))
 
     def documents(self, agent: int) -> tuple[str, ...]:
         """The seller's hint."""
@@ -119,7 +127,8 @@ class Bazaar(Stage):
         """Seller and buyer get a player of their own."""
         if agent not in self.steps:
             return
-        trader = Seller() if agent == self.seller else Buyer(self.got)
+        sells, buys = self.cast
+        trader = sells() if agent == self.seller else buys(self.got)
         player = Player(cast("Runtime", _Shell(core)), trader)
         if self.is_cheating and agent == self.seller:
             dealings: Dealings = player.dealings

@@ -148,6 +148,18 @@ def test_accusing_oneself_pays_nothing():
     assert shop.account(SELLER).worth() == worth - 5 * TOKEN - RULES.fee
 
 
+def test_evidence_in_a_report_undoes_it_too_and_all_of_the_slash_burns():
+    shop = Shop()
+    key = shop.lock()
+    shop.claim((key, 0))
+    burned = shop.state.totals().burned
+    findings = Findings()
+    findings.add_evidence(shop.evidence())
+    assert shop.close(findings).offences
+    assert shop.balances() == [999, 979]
+    assert shop.state.totals().burned == burned + 5 * TOKEN
+
+
 def test_one_lock_is_undone_once_and_two_are_one_offence_that_costs_twice():
     shop = Shop()
     first, second = shop.lock(0), shop.lock(1, buyer=DAVE)
