@@ -37,10 +37,10 @@ def rows():
 
 def walk(party, place, *, away, witnesses=1, is_cheating=False):
     """Kill a party before its step at this place, let it come back or not, and wait until all is over."""
-    bazaar = Bazaar(is_cheating=is_cheating, witnesses=witnesses)
-    bazaar.fuse = (bazaar.seller if party == "seller" else bazaar.buyer, place)
+    agent = {"seller": witnesses, "buyer": witnesses + 1}[party]
+    bazaar = Bazaar(is_cheating=is_cheating, witnesses=witnesses, fuses=[(agent, place)])
     bazaar.run(away)
-    assert bazaar.fuse is None, "it died"
+    assert not bazaar.fuses, "it died"
     assert not list(bazaar.core(0).chain.state.items("locks", Lock)), "nothing stays locked"
     return bazaar
 
@@ -121,6 +121,23 @@ def test_with_four_witnesses_it_is_the_same(party):
     steps = whole(witnesses=4).steps[agent]
     for place in range(0, len(steps), 3):
         assert end_of(walk(party, place, away=0, witnesses=4)) in {"both", "neither"}
+
+
+@pytest.mark.parametrize("is_cheating", [False, True])
+def test_both_may_die_each_before_any_step(is_cheating):
+    for sold in range(len(STORIES[is_cheating][1])):
+        for bought in range(sold % 2, len(STORIES[is_cheating][2]), 2):
+            bazaar = Bazaar(is_cheating=is_cheating, fuses=[(1, sold), (2, bought)])
+            bazaar.run(0)
+            assert end_of(bazaar) in {"neither", "returned" if is_cheating else "both"}
+
+
+def test_a_party_may_die_at_every_second_step():
+    for first in (0, 1):
+        for agent in PARTIES.values():
+            bazaar = Bazaar(fuses=[(agent, place) for place in range(first, 20, 2)])
+            bazaar.run(0)
+            assert end_of(bazaar) in {"neither", "both"}
 
 
 # Stories

@@ -6,7 +6,7 @@ an exchange is named as it happens ("sign lock", "send submit lock"), and a fuse
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -97,13 +97,13 @@ def bazaar_genesis(witnesses: int, commit: int = 4) -> Genesis:
 
 
 class Bazaar(Stage):
-    """The last agent but one sells, the last one buys; `fuse` is (who, after how many of its steps it dies)."""
+    """The last agent but one sells, the last one buys; `fuses` are (who, after how many of its steps it dies)."""
 
     def __init__(
         self,
         *,
         is_cheating: bool = False,
-        fuse: tuple[int, int] | None = None,
+        fuses: Collection[tuple[int, int]] = (),
         witnesses: int = 1,
         commit: int = 4,
         cast: tuple[type[Seller], type[Buyer]] = (Seller, Buyer),
@@ -111,7 +111,7 @@ class Bazaar(Stage):
         self.seller, self.buyer = witnesses, witnesses + 1
         self.is_cheating = is_cheating
         self.cast = cast
-        self.fuse = fuse
+        self.fuses = set(fuses)
         self.got: list[object] = []
         self.steps: dict[int, list[str]] = {self.seller: [], self.buyer: []}
         self.players: dict[int, Player] = {}
@@ -158,8 +158,9 @@ class Bazaar(Stage):
         if self.seats[agent].core is None:
             return
         step = self._step(effect) if agent in self.steps else None
-        if step is not None and self.fuse == (agent, len(self.steps[agent])):
-            self.fuse = None
+        fuse = (agent, len(self.steps.get(agent, ())))
+        if step is not None and fuse in self.fuses:
+            self.fuses.discard(fuse)
             self.crash(agent)
             return
         if step is not None:
@@ -204,17 +205,20 @@ class Bazaar(Stage):
     def run(self, away: int | None = None, epochs: int = EPOCHS) -> None:
         """So many epochs; whoever dies comes back `away` closes later (0: at once), or never."""
         self.start()
+        absent: dict[int, int] = {}
         for _ in range(epochs):
-            self.settle()
-            self.tick(3)
-            dead = [agent for agent in self.steps if self.seats[agent].core is None]
-            if dead and away is not None:
-                away -= 1
-                if away < 0:
-                    self.start(*dead)
-                    self.settle()
-                    self.tick(3)
+            self._live()
+            for agent in [agent for agent in self.steps if self.seats[agent].core is None]:
+                absent[agent] = absent.get(agent, -1) + 1
+                if away is not None and absent[agent] >= away:
+                    del absent[agent]
+                    self.start(agent)
+                    self._live()
             self.close()
+
+    def _live(self) -> None:
+        self.settle()
+        self.tick(3)
 
     def tokens(self, agent: int) -> int:
         """What an agent has in all, to the nearest token: fees are far below one."""
