@@ -12,7 +12,7 @@ import structlog
 from troth_node import agent as strategy
 from troth_node.agent import Agent, QuestionView, Signal, Want
 from troth_node.duties import Duties, OwnCommit
-from troth_node.exchanges import Exchanges
+from troth_node.exchanges import LOCK_FEES, Exchanges
 from troth_node.runtime import Runtime
 from troth_protocol.errors import Invalid
 from troth_protocol.log.agreement import agreement_id
@@ -41,8 +41,6 @@ from troth_protocol.wire.messages import Trade
 ANSWER_EPOCHS: Final = 2
 #: Whoever sells on what it buys wants it this many epochs before the commit phase ends.
 RESELLER_SLACK_EPOCHS: Final = 1
-#: A lock prepays its unlock and one accusation.
-LOCK_FEES: Final = 3
 #: States in which this side has promised a price that is not sealed for it yet.
 _PROMISED: Final = frozenset({BUYER_ACCEPTED, AGREED})
 #: States in which there is nothing more to wait for. What is sealed is the exchanges' to wait for.
@@ -212,11 +210,12 @@ class Dealings:
     def _can_pay(self, price: int) -> bool:
         """Is the price free, beside what is promised already?"""
         free = self.core.chain.book.view(self.core.keys.public).balance
-        return price == 0 or price + self.reserved() + self.duties.reserved() <= free
+        fees = (LOCK_FEES + 1) * self.core.genesis.rules.fee
+        return price == 0 or price + fees + self.reserved() + self.duties.reserved() <= free
 
     def reserved(self) -> int:
         """Prices agreed on that are not in the log yet, with their fees, in atomic units."""
-        fee = LOCK_FEES * self.core.genesis.rules.fee
+        fee = (LOCK_FEES + 1) * self.core.genesis.rules.fee  # the last one is for an accusation
         states = (each for state in _PROMISED for each in self._in_state(BUYER, state))
         agreed = [each.terms.price + fee for each in states if each.terms is not None and each.terms.price]
         return sum(agreed) + self.exchanges.reserved()

@@ -49,6 +49,8 @@ TABLE: Final = "exchanges"
 LOCK_LAG_EPOCHS: Final = 1
 #: For so many epochs at most a seller lets a price stay locked: lock, unlock, and once more if that was void.
 UNLOCK_EPOCHS: Final = 3
+#: What a lock burns.
+LOCK_FEES: Final = 3
 _SALE, _PUBLISHED, _PURCHASE = b"s", b"u", b"p"
 
 
@@ -280,10 +282,14 @@ class Exchanges:
         )
 
     def reserved(self) -> int:
-        """Prices and fees that are to be locked and are not in the log yet, in atomic units."""
-        fee = 3 * self.core.genesis.rules.fee
-        waiting = [each for each in self.purchases.values() if self._can_lock(each)]
-        return sum(each.terms.price + fee for each in waiting if not self._all_locks(each.terms))
+        """Prices that are to be locked and are not in the log yet, and the fees to come, in atomic units.
+
+        Whoever locks a price keeps a fee back: without it nobody could accuse.
+        """
+        fee = self.core.genesis.rules.fee
+        waiting = [each for each in self.purchases.values() if not isinstance(each.found(), Contents)]
+        unlocked = [each for each in waiting if self._can_lock(each) and not self._all_locks(each.terms)]
+        return sum(each.terms.price + LOCK_FEES * fee for each in unlocked) + len(waiting) * fee
 
     def _is_alive(self, purchase: Purchase) -> bool:
         return self._can_lock(purchase) or bool(self._all_locks(purchase.terms))

@@ -97,7 +97,7 @@ class Player:
                 pass
 
     def _refused(self, event: Refused) -> None:
-        if event.code not in ("duplicate", "wrong_phase"):
+        if event.code not in ("duplicate", "wrong_phase", "lock_over"):
             log.warning("op refused", code=event.code, detail=event.detail)
 
     def _add(self, job: Job) -> None:
