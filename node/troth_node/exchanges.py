@@ -115,12 +115,12 @@ class Exchanges:
             case b"s", [bytes(body), bytes(signature), bytes(secret)]:
                 terms = EXCHANGE_TERMS.decode(_sealed(body).terms)
                 self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature))
-            case b"p", [bytes(body), str(document), int(weight_ppm), int(first), bytes(secret)]:
+            case b"p", [bytes(body), str(document), int(weight_ppm), int(first), list(keys)]:
                 sealed = _sealed(body)
                 terms = EXCHANGE_TERMS.decode(sealed.terms)
-                self.purchases[key[1:]] = Purchase(
-                    key[1:], sealed, terms, document, weight_ppm, first, secret or None
-                )
+                known = next((item for item in keys if isinstance(item, bytes)), None)
+                found = Purchase(key[1:], sealed, terms, document, weight_ppm, first, known)
+                self.purchases[found.id] = found
             case b"u", True:
                 self._published.add(key[1:])
             case _:
@@ -247,7 +247,7 @@ class Exchanges:
             purchase.document,
             purchase.weight_ppm,
             purchase.first,
-            purchase.key or b"",
+            [] if purchase.key is None else [purchase.key],  # a key of no bytes is one, too
         ]
         self.core.out.persist(TABLE, _PURCHASE + purchase.id, encode(row))
         self.purchases[purchase.id] = purchase

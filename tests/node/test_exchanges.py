@@ -4,6 +4,7 @@ The steps are those that the node itself takes; the table in 06 names them, and 
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Lock, Offence
 from troth_protocol.market.exchange import Contents, Misdelivery
 from troth_protocol.wire.codec import encode
+from troth_protocol.wire.crypto import digest
 
 SPEC = Path(__file__).parents[2] / "spec" / "06-market.md"
 ROW = re.compile(r"^\| (seller|buyer) \| `([a-z ]+)` \|.*\| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
@@ -276,6 +278,17 @@ def test_a_wrong_key_is_passed_over():
     exchanges.learn(purchase.id, b"x" * 32)
     exchanges.learn(bytes(32), b"x" * 32)
     assert exchanges.purchases[purchase.id].key is None
+
+
+def test_a_key_of_no_bytes_is_remembered_and_opens_nothing():
+    bazaar = Bazaar()
+    purchase = sealed_for(bazaar)
+    exchanges = bazaar.players[2].dealings.exchanges
+    exchanges.purchases[purchase.id] = replace(purchase, terms=replace(purchase.terms, hash=digest(b"")))
+    exchanges.learn(purchase.id, b"")
+    bazaar.flush(2)
+    assert isinstance(exchanges.purchases[purchase.id].found(), Misdelivery)
+    assert Exchanges(bazaar.core(2)).purchases[purchase.id].key == b""
 
 
 def test_a_lock_of_less_than_the_price_is_not_opened():
