@@ -27,8 +27,8 @@ lock: ## pin every dependency anew, with hashes and without addresses
 vectors: run ## make the test vectors in spec/vectors anew
 	@exec .venv/bin/python spec/vectors/make.py
 
-bench: dev ## measure: signatures, logs, closes, storage, transport
-	@exec .venv/bin/python -m pytest tests/bench -q -s -p no:xdist $(ARGS)
+bench: run ## measure how fast entries settle, beside the bare transport and signatures; ARGS="--quick --json FILE"
+	@exec .venv/bin/python tests/bench/run.py $(ARGS)
 
 clean: ## remove what builds and checks leave behind (.venv stays)
 	@rm -rf build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -55,6 +55,9 @@ OBJECTS: Mapping[str, Record[Any]] = {
     "seal": seal.SEAL,
     "signed_seal": seal.SIGNED_SEAL,
     "seen_vote": evidence.SEEN_VOTE,
+    "signed_candidate": evidence.SIGNED_CANDIDATE,
+    "signed_ballot": evidence.SIGNED_BALLOT,
+    "seal_signature": evidence.SEAL_SIGNATURE,
     "genesis": genesis.GENESIS,
     "holder": genesis._HOLDER,  # noqa: SLF001
     "topic": genesis._TOPIC,  # noqa: SLF001

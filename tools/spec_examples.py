@@ -22,6 +22,8 @@ from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Transfer
 from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id, lock_id, question_id
 from troth_protocol.log.state import TOTALS_KEY, State, genesis_state
+from troth_protocol.market.agora import agora_names
+from troth_protocol.market.document import compose_document
 from troth_protocol.market.transcript import REQUESTED, TABLE
 from troth_protocol.wire.codec import Value, encode
 from troth_protocol.wire.crypto import KeyPair
@@ -305,6 +307,26 @@ def negotiation() -> str:
     return "\n".join([*lines, "```", ""])
 
 
+def document() -> str:
+    """A signal document, and the names of its text."""
+    schema: dict[str, Value] = {"type": "object", "properties": {"temp": {"type": "integer"}}}
+    fields = {
+        "name": "flights/weather",
+        "version": "1",
+        "description": "Weather at an airport.",
+        "multiround": "false",
+    }
+    found = compose_document(fields, "`temp` is the temperature in thousandths of a °F.", schema)
+    names = agora_names(found.data)
+    rows = [
+        ("id (SHA-256)", found.id.hex()),
+        ("Agora, sha1 hex", names.sha1_hex),
+        ("Agora, sha1 base64", names.sha1_base64),
+        ("values in its schema", str(found.weight)),
+    ]
+    return f"````text\n{found.text}````\n\n" + text_block(labelled(rows))
+
+
 def catalogue(name: str, first: str) -> Callable[[], str]:
     """A catalogue of the registry as a table."""
 
@@ -351,9 +373,11 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "flow": flow_example,
     "outcome": outcome,
     "negotiation": negotiation,
+    "document": document,
     "trades": catalogue("trades", "body"),
     "messages": catalogue("messages", "message"),
     "ballots": catalogue("ballots", "ballot"),
+    "evidence": catalogue("evidence", "kind"),
     "errors": errors,
     "constants": constants,
 }

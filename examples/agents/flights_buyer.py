@@ -13,8 +13,8 @@ import numpy as np
 from flights_common import FlightsAgent
 from flights_documents import from_payload
 from flights_models import LinearModels, MaskedTrees, Model
-from flights_risk import airport_block, history_outcomes, names_of, sample_blocks
-from flights_table import Floats, Slots
+from flights_risk import airport_block, history_outcomes, names_of, sample, sample_blocks
+from flights_table import DATA, Floats, Slots, load_table
 
 from troth_node.agent import (
     Accept,
@@ -48,6 +48,13 @@ class Buyer(FlightsAgent):
     buys: tuple[str, ...] = ()
     trees = False
     rate = 0.2
+
+    @classmethod
+    def prepare(cls) -> None:
+        """What is bought is learnt from samples that all buyers share, models of resold signals among them."""
+        super().prepare()
+        for document in cls.buys:
+            sample(document.partition("@")[0], load_table(DATA))
 
     def open(self, options: Mapping[str, Json]) -> None:
         super().open(options)

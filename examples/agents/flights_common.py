@@ -27,6 +27,14 @@ class FlightsAgent(Agent):
         super().open(options)
         self.table = load_table(Path(str(options.get("data", DATA))))
 
+    def describe(self, document: str) -> str | None:
+        """What the examples ship; of all spotters there is one text, with places for airport and lag."""
+        if not document.startswith("flights/spotter/"):
+            return super().describe(document)
+        _, _, airport, lag = document.split("/")
+        text = super().describe("flights/spotter")
+        return None if text is None else text.replace("{airport}", airport).replace("{lag}", lag)
+
     def attest(self, question: QuestionView) -> int | None:
         """What the table says happened; by the question's text no departures count as the first outcome."""
         return max(0, int(self.table.outcome(Slots.of(question.subject))[0]))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from troth_node.documents import shipped_text
 from troth_node.weights import MultiplicativeWeights, split_ppm
 from troth_protocol.wire.codec import Value
 from troth_protocol.wire.schema import PPM
@@ -39,7 +40,10 @@ class QuestionView:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What an agent would like to buy: a document, what it offers to cite at least, and from whom (None: anyone)."""
+    """What an agent would like to buy: a document, what it offers to cite at least, and from whom (None: anyone).
+
+    `document` is a name, or the 64 hex digits of one text's id.
+    """
 
     document: str
     min_weight_ppm: int
@@ -135,11 +139,16 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Probabilities in ppm (one per outcome, adding up to 1,000,000), why, and the share of free balance to wager."""
+    """Probabilities in ppm (one per outcome, adding up to 1,000,000), why, and the share of free balance to wager.
+
+    With `parts` the wager is one of so many even parts of what was free when the questions whose commits are open
+    opened, rounded down: whoever answers n of them puts an n-th on each.
+    """
 
     ppm: tuple[int, ...]
     rationale: str
     wager_ppm: int
+    parts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +203,18 @@ class Agent:
         self.name = str(options.get("name", ""))
         self.seed = int(str(options.get("seed", 0)))
 
-    def describe(self, document: str) -> str:
-        """The signal document's text: what the payload means. Default: the name and this class's docstring."""
-        return f"---\ndocument: {document}\n---\n{(self.__doc__ or '').strip()}\n"
+    def describe(self, document: str) -> str | None:
+        """The text of a signal document by its name: what a payload means, with its schema; None if it ships none.
+
+        Without a text it sells by this class's docstring, and any payload. Default: the file documents/NAME.md in the
+        folder of its class's file or in the one above.
+        """
+        return shipped_text(type(self), document)
+
+    def understands(self, document: str, text: str) -> bool:
+        """Whether to buy by this text, which a seller means by that name. Default: yes, unless it ships another one."""
+        own = self.describe(document)
+        return own is None or own == text
 
     def wants(self, question: QuestionView) -> list[Want]:
         """What to buy for this question. Default: nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -13,13 +13,16 @@ from troth_node import agent as strategy
 from troth_node.agent import Agent, QuestionView, Signal, Want
 from troth_node.duties import Duties, OwnCommit
 from troth_node.exchanges import LOCK_FEES, Exchanges
+from troth_node.payload import validate_payload
 from troth_node.runtime import Runtime
 from troth_protocol.errors import Invalid
 from troth_protocol.log.agreement import agreement_id
 from troth_protocol.log.ops import Agree
 from troth_protocol.log.rows import Commit, Promise
 from troth_protocol.market.desk import Desk
+from troth_protocol.market.document import Document
 from troth_protocol.market.exchange import Contents
+from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.market.negotiation import (
     Accepted,
     Agreed,
@@ -51,10 +54,33 @@ log = structlog.get_logger()
 Call = Callable[..., Awaitable[object]]
 
 
+@dataclass(slots=True)
+class _Quest:
+    """Something that the agent wants: whom to ask for it by which document, and by whom and which no more."""
+
+    view: QuestionView
+    want: Want
+    deliver: int
+    seller: bytes = b""
+    document: bytes = b""
+    refused: set[tuple[bytes, bytes]] = field(default_factory=set)
+
+
 @dataclass(frozen=True, slots=True)
 class _Purchase:
     view: QuestionView
     want: Want
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a payload is from, as its reader is told."""
+
+    seller: bytes
+    commit: bytes
+    document: str
+    weight_ppm: int
 
 
 class Dealings:
@@ -69,7 +95,10 @@ class Dealings:
         self.exchanges = Exchanges(self.core)
         self._call = call
         self._purchases: dict[bytes, _Purchase] = {}
+        self._reading: list[_Quest] = []
+        self._silent: set[bytes] = set()
         self._early: list[Negotiation] = []
+        self._read_already: dict[bytes, Signal | None] = {}
 
     def _send(self, peer: bytes, trade: Trade) -> None:
         self.core.out.send(peer, trade)
@@ -78,33 +107,83 @@ class Dealings:
         hello = self.core.peers.get(peer)
         return hello.name if hello is not None and hello.name else peer.hex()
 
-    def ask(self, view: QuestionView, wants: Sequence[Want], *, is_reseller: bool) -> None:
-        """Ask for what the agent wants, of one seller for each want."""
+    async def ask(self, view: QuestionView, wants: Sequence[Want], *, is_reseller: bool) -> None:
+        """Ask for what the agent wants, of one seller for each want, once its document was read."""
         slack = RESELLER_SLACK_EPOCHS if is_reseller else 0
         for want in wants:
-            seller = self._seller(want)
-            if seller is not None and not self.exchanges.has(view.id, want.document):
-                request = Request(
-                    buyer=self.core.keys.public,
-                    seller=seller,
-                    nonce=secrets.token_bytes(NONCE_BYTES),
-                    question=view.id,
-                    document=want.document,
-                    min_weight_ppm=want.min_weight_ppm,
-                    deliver=view.commit_last - slack,
-                    expires=view.opens + ANSWER_EPOCHS,
-                )
-                negotiation, trade = self.desk.ask(request)
-                self._purchases[negotiation.id] = _Purchase(view, want)
-                self._send(seller, trade)
+            if self.exchanges.has(view.id, want.document):
+                continue
+            await self._pursue(_Quest(view, want, view.commit_last - slack))
 
-    def _seller(self, want: Want) -> bytes | None:
+    async def _pursue(self, quest: _Quest) -> None:
+        """Ask the first seller that is left, or first for its document."""
+        while (found := self._seller(quest)) is not None:
+            quest.seller, quest.document = found
+            document = self.core.library.find(quest.document)
+            if document is None:
+                self._reading.append(quest)
+                self.core.library.want(quest.seller, quest.document)
+                return
+            if await self._is_usable(quest.want, document):
+                self._request(quest, document)
+                return
+            log.warning(
+                "another document than the agent wants", seller=self._name(quest.seller), id=document.id.hex()
+            )
+            quest.refused.add(found)
+
+    def _seller(self, quest: _Quest) -> tuple[bytes, bytes] | None:
+        """(seller, document): the first by name that sells it and was not refused; who gave no document comes last."""
+        want, peers = quest.want, self.core.peers
         able = [
-            (hello.name, key)
-            for key, hello in self.core.peers.items()
-            if want.document in hello.documents and want.seller in (None, hello.name)
+            (seller in self._silent, peers[seller].name, seller, document)
+            for seller, document in self._sellers(want.document)
+            if want.seller in (None, peers[seller].name) and (seller, document) not in quest.refused
         ]
-        return min(able)[1] if able else None
+        return min(able)[2:] if able else None
+
+    def _sellers(self, wanted: str) -> Iterator[tuple[bytes, bytes]]:
+        """(seller, document) of all who announce a document by this name or id."""
+        for seller, hello in self.core.peers.items():
+            for name, document in hello.documents:
+                if wanted in (name, document.hex()):
+                    yield seller, document
+
+    async def _is_usable(self, want: Want, document: Document) -> bool:
+        """Does the text have the name under which it was announced, and does the agent take it?"""
+        if want.document == document.id.hex():
+            return True
+        if want.document != document.name:
+            return False
+        return bool(await self._call(self.agent.understands, document.name, document.text))
+
+    def _request(self, quest: _Quest, document: Document) -> None:
+        request = Request(
+            buyer=self.core.keys.public,
+            seller=quest.seller,
+            nonce=secrets.token_bytes(NONCE_BYTES),
+            question=quest.view.id,
+            document=document.id,
+            min_weight_ppm=quest.want.min_weight_ppm,
+            deliver=quest.deliver,
+            expires=min(_answer_by(quest.view), quest.deliver),
+        )
+        negotiation, trade = self.desk.ask(request)
+        self._purchases[negotiation.id] = _Purchase(quest.view, quest.want, document)
+        self._send(quest.seller, trade)
+
+    async def fetched(self, event: Fetched | NotFetched) -> None:
+        """What came of asking for a document: go on with whatever waits for it."""
+        key = event.document.id if isinstance(event, Fetched) else event.document
+        ready = [quest for quest in self._reading if quest.document == key]
+        self._reading = [quest for quest in self._reading if quest.document != key]
+        for quest in ready:
+            if isinstance(event, NotFetched) and event.peer == quest.seller:
+                log.warning("no document", seller=self._name(event.peer), id=key.hex(), reason=event.reason)
+                quest.refused.add((quest.seller, key))
+                self._silent.add(event.peer)
+            if self.core.epoch <= _answer_by(quest.view):
+                await self._pursue(quest)
 
     async def receive(
         self, peer: bytes, trade: Trade, views: Mapping[bytes, QuestionView]
@@ -124,16 +203,11 @@ class Dealings:
             case Agreed():
                 self._agreed(negotiation)
             case Delivered():
-                self._send(peer, negotiation.receipt())
-                return self._signal(negotiation, event)
+                return await self._delivered(negotiation, event)
             case Encrypted():
-                weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
-                self.exchanges.keep(negotiation, event.sealed, event.terms, weight_ppm)
+                self._keep(negotiation, event)
             case Opened():
-                self.exchanges.learn(negotiation.id, event.key)
-                if isinstance(event.found, Contents):
-                    self._send(peer, negotiation.receipt())
-                return self.bought(negotiation.id)
+                return await self._opened(negotiation, event)
             case Repeated():
                 for answer in event.answers:
                     self._send(peer, answer)
@@ -156,11 +230,14 @@ class Dealings:
     async def _ask_agent(
         self, negotiation: Negotiation, view: QuestionView, weight_ppm: int, price: int
     ) -> strategy.Quote | None:
+        document = self.core.library.own.get(negotiation.request.document)
+        if document is None:
+            return None
         request = strategy.Request(
             buyer=self._name(negotiation.peer),
             buyer_key=negotiation.peer,
             question=view,
-            document=negotiation.request.document,
+            document=document.name,
             min_weight_ppm=weight_ppm,
             round=negotiation.rounds // 2,
             price=price,
@@ -190,7 +267,7 @@ class Dealings:
             seller=self._name(negotiation.peer),
             seller_key=negotiation.peer,
             question=purchase.view,
-            document=negotiation.request.document,
+            document=purchase.want.document,
             min_weight_ppm=terms.min_weight_ppm,
             round=(negotiation.rounds - 1) // 2,
             price=terms.price,
@@ -231,42 +308,71 @@ class Dealings:
         if negotiation.role == BUYER and signed is not None and _is_promise(negotiation):
             self.core.submit((Agree(signed.agreement, signed.buyer_signature, signed.seller_signature),))
 
-    def _signal(self, negotiation: Negotiation, event: Delivered) -> tuple[bytes, Signal] | None:
-        terms = negotiation.terms
-        weight_ppm = terms.min_weight_ppm if terms else 0
-        request = negotiation.request
-        signal = self._read(negotiation.peer, event.commit, request.document, event.payload, weight_ppm)
-        return None if signal is None else (request.question, signal)
+    async def _delivered(self, negotiation: Negotiation, event: Delivered) -> tuple[bytes, Signal] | None:
+        """The signal, receipted, if its payload is what its document says; or else it is dropped, without a receipt."""
+        purchase, terms = self._purchases.get(negotiation.id), negotiation.terms
+        if purchase is None or terms is None:
+            return None
+        origin = _Origin(negotiation.peer, event.commit, purchase.want.document, terms.min_weight_ppm)
+        signal = await self._read(origin, purchase.document, event.payload)
+        if signal is None:
+            return None
+        self._send(negotiation.peer, negotiation.receipt())
+        return negotiation.request.question, signal
 
-    def _read(
-        self, seller: bytes, commit: bytes, document: str, data: bytes, weight_ppm: int
-    ) -> Signal | None:
+    async def _read(self, origin: _Origin, document: Document, data: bytes) -> Signal | None:
+        """The signal, or None if its payload is not what the document says: it is dropped, which accuses nobody."""
         try:
             payload = decode(data)
+            await self._call(validate_payload, document, payload)
         except Invalid as error:
-            log.warning("undecodable payload", seller=self._name(seller), code=error.code)
+            log.warning(
+                "signal dropped: its payload is not what its document says",
+                seller=self._name(origin.seller),
+                document=origin.document,
+                code=error.code,
+                detail=error.detail,
+            )
             return None
-        return Signal(self._name(seller), seller, commit, document, payload, weight_ppm)
+        name = self._name(origin.seller)
+        return Signal(name, origin.seller, origin.commit, origin.document, payload, origin.weight_ppm)
 
-    def bought(self, negotiation: bytes) -> tuple[bytes, Signal] | None:
-        """The question and the signal of a purchase that is open."""
+    def _keep(self, negotiation: Negotiation, event: Encrypted) -> None:
+        purchase = self._purchases.get(negotiation.id)
+        if purchase is not None:
+            self.exchanges.keep(negotiation, event, purchase.want.document, purchase.document)
+
+    async def _opened(self, negotiation: Negotiation, event: Opened) -> tuple[bytes, Signal] | None:
+        """The seller's key came: a receipt for what can be used."""
+        self.exchanges.learn(negotiation.id, event.key)
+        found = await self.bought(negotiation.id)
+        if found is not None:
+            self._send(negotiation.peer, negotiation.receipt())
+        return found
+
+    async def bought(self, negotiation: bytes) -> tuple[bytes, Signal] | None:
+        """The question and the signal of a purchase that is open and fits its document. It is read once."""
         purchase = self.exchanges.purchases.get(negotiation)
         found = purchase.found() if purchase is not None else None
         if purchase is None or not isinstance(found, Contents):
             return None
         terms = purchase.terms
-        signal = self._read(terms.seller, terms.commit, purchase.document, found.payload, purchase.weight_ppm)
+        if negotiation not in self._read_already:
+            origin = _Origin(terms.seller, terms.commit, purchase.wanted, purchase.weight_ppm)
+            self._read_already[negotiation] = await self._read(origin, purchase.document, found.payload)
+        signal = self._read_already[negotiation]
         return None if signal is None else (terms.question, signal)
 
-    def opened(self) -> list[tuple[bytes, Signal]]:
+    async def opened(self) -> list[tuple[bytes, Signal]]:
         """Question and signal of every purchase that is open: some were opened by the logs alone."""
-        found = [self.bought(key) for key in self.exchanges.purchases]
+        found = [await self.bought(key) for key in list(self.exchanges.purchases)]
         return [each for each in found if each is not None]
 
     def deliver(self) -> None:
         """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys."""
         for negotiation in self._in_state(SELLER, AGREED):
-            own = self.duties.find(negotiation.request.question, negotiation.request.document)
+            document = self.core.library.own.get(negotiation.request.document)
+            own = self.duties.find(negotiation.request.question, document.name) if document else None
             if own is not None and (not _is_promise(negotiation) or self._is_promised(negotiation)):
                 self._deliver(negotiation, own)
         for negotiation in self._in_state(SELLER, SEALED):
@@ -301,7 +407,7 @@ class Dealings:
 
     def is_waiting(self, question: bytes) -> bool:
         """Is something that we asked for on this question still on its way?"""
-        if self.exchanges.is_waiting(question):
+        if self.exchanges.is_waiting(question) or any(quest.view.id == question for quest in self._reading):
             return True
         return any(
             negotiation.role == BUYER
@@ -314,6 +420,7 @@ class Dealings:
     async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
         """An epoch opened: end what silence ended, answer requests that came too early."""
         self.desk.advance(self.core.epoch)
+        self._reading = [quest for quest in self._reading if self.core.epoch <= _answer_by(quest.view)]
         early, self._early = self._early, []
         for negotiation in early:
             if negotiation.request.question in views and not negotiation.is_over():
@@ -327,12 +434,19 @@ class Dealings:
     def forget(self, question: bytes) -> None:
         """A question is settled."""
         self._purchases = {key: item for key, item in self._purchases.items() if item.view.id != question}
+        alive = self.exchanges.purchases
+        self._read_already = {key: item for key, item in self._read_already.items() if key in alive}
 
 
 def _is_promise(negotiation: Negotiation) -> bool:
     """Is a citation promised? A price alone needs no record: the lock is one."""
     terms = negotiation.terms
     return terms is not None and (terms.min_weight_ppm > 0 or terms.price == 0)
+
+
+def _answer_by(view: QuestionView) -> int:
+    """The last epoch in which an answer to a request is worth waiting for."""
+    return view.opens + ANSWER_EPOCHS
 
 
 def _terms(negotiation: Negotiation, quote: strategy.Quote) -> Terms:

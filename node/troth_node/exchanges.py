@@ -28,6 +28,7 @@ from troth_protocol.log.ops import Accuse, CommitOp, LockOp, Op, Unlock
 from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Claim, Commit, Lock, Question
 from troth_protocol.log.state import State
+from troth_protocol.market.document import Document, parse_document
 from troth_protocol.market.exchange import (
     EXCHANGE_TERMS,
     Contents,
@@ -37,7 +38,7 @@ from troth_protocol.market.exchange import (
     open_exchange,
     sign_terms,
 )
-from troth_protocol.market.negotiation import Negotiation
+from troth_protocol.market.negotiation import Encrypted, Negotiation
 from troth_protocol.market.trades import BODIES, Sealed
 from troth_protocol.wire.codec import Value, decode, encode
 from troth_protocol.wire.crypto import CIPHER_KEY_BYTES, digest
@@ -70,12 +71,16 @@ class Sale:
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What a seller sealed for us in epoch `first`; the key is None until the seller has published it."""
+    """What a seller sealed for us in epoch `first`; the key is None until the seller has published it.
+
+    `wanted` is what the agent asked for, by name or id; `document` says what the payload must be.
+    """
 
     id: bytes
     sealed: Sealed
     terms: ExchangeTerms
-    document: str
+    wanted: str
+    document: Document
     weight_ppm: int
     first: int
     key: bytes | None = None
@@ -115,11 +120,12 @@ class Exchanges:
             case b"s", [bytes(body), bytes(signature), bytes(secret)]:
                 terms = EXCHANGE_TERMS.decode(_sealed(body).terms)
                 self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature))
-            case b"p", [bytes(body), str(document), int(weight_ppm), int(first), list(keys)]:
+            case b"p", [bytes(body), str(wanted), bytes(text), int(weight_ppm), int(first), list(keys)]:
                 sealed = _sealed(body)
                 terms = EXCHANGE_TERMS.decode(sealed.terms)
                 known = next((item for item in keys if isinstance(item, bytes)), None)
-                found = Purchase(key[1:], sealed, terms, document, weight_ppm, first, known)
+                about = (wanted, parse_document(text), weight_ppm, first)
+                found = Purchase(key[1:], sealed, terms, *about, known)
                 self.purchases[found.id] = found
             case b"u", True:
                 self._published.add(key[1:])
@@ -233,10 +239,11 @@ class Exchanges:
 
     # The buyer
 
-    def keep(self, negotiation: Negotiation, sealed: Sealed, terms: ExchangeTerms, weight_ppm: int) -> None:
+    def keep(self, negotiation: Negotiation, event: Encrypted, wanted: str, document: Document) -> None:
         """A sealed signal came: it is persisted before the price is locked."""
+        weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
         purchase = Purchase(
-            negotiation.id, sealed, terms, negotiation.request.document, weight_ppm, self.core.epoch
+            negotiation.id, event.sealed, event.terms, wanted, document, weight_ppm, self.core.epoch
         )
         self._write(purchase)
         self.advance()
@@ -244,7 +251,8 @@ class Exchanges:
     def _write(self, purchase: Purchase) -> None:
         row: list[Value] = [
             BODIES.encode(purchase.sealed),
-            purchase.document,
+            purchase.wanted,
+            purchase.document.data,
             purchase.weight_ppm,
             purchase.first,
             [] if purchase.key is None else [purchase.key],  # a key of no bytes is one, too
@@ -267,10 +275,10 @@ class Exchanges:
                 out.append((purchase, found))
         return out
 
-    def has(self, question: bytes, document: str) -> bool:
+    def has(self, question: bytes, wanted: str) -> bool:
         """Is that bought already? A restarted agent must not ask for it again."""
         return any(
-            (purchase.terms.question, purchase.document) == (question, document)
+            (purchase.terms.question, purchase.wanted) == (question, wanted)
             for purchase in self.purchases.values()
         )
 
@@ -318,6 +326,7 @@ class Exchanges:
         is_claimed = any(state.find("claims", key, Claim) for key in self._locks(purchase.terms))
         op = Accuse(purchase.evidence())
         if is_claimed and self._is_new(op):
+            core.docket.accuse(op.evidence)
             core.submit((op,))
 
     def _is_certified(self, terms: ExchangeTerms) -> bool:

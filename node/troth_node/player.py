@@ -17,6 +17,7 @@ import trio
 from troth_node.agent import Agent, Forecast, Json, Production, QuestionView, Result, Signal
 from troth_node.dealings import Dealings
 from troth_node.duties import Duties
+from troth_node.payload import validate_payload
 from troth_node.runtime import Runtime
 from troth_protocol.core import EpochOpened, PeerHello, Ticked, Traded
 from troth_protocol.errors import Invalid
@@ -24,7 +25,8 @@ from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contributio
 from troth_protocol.insight.results import Settlement
 from troth_protocol.log.author import Finalized, Refused
 from troth_protocol.log.payee import Credited
-from troth_protocol.log.rows import Question
+from troth_protocol.log.rows import Commit, Question
+from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import PPM
@@ -93,6 +95,8 @@ class Player:
                 self._add(partial(self._epoch, event))
             case Traded():
                 self._add(partial(self._trade, event))
+            case Fetched() | NotFetched():
+                self._add(partial(self._fetched, event))
             case _:
                 pass
 
@@ -146,7 +150,7 @@ class Player:
 
     async def _collect(self) -> None:
         """Take in what the logs have opened, then answer what waits for nothing more."""
-        for bought_for, signal in self.dealings.opened():
+        for bought_for, signal in await self.dealings.opened():
             if bought_for in self.plays:
                 self.plays[bought_for].signals[signal.commit] = signal
         for play in list(self.plays.values()):
@@ -158,7 +162,7 @@ class Player:
         if play.is_answered or view.opens != self.core.epoch:
             return
         wants = await self.call(self.agent.wants, view)
-        self.dealings.ask(view, wants, is_reseller=bool(self.agent.documents))
+        await self.dealings.ask(view, wants, is_reseller=bool(self.agent.documents))
         self.runtime.kick()
 
     def _view(self, key: bytes, question: Question) -> QuestionView:
@@ -185,6 +189,11 @@ class Player:
                 play.signals[item.commit] = item
                 await self._answer(play)
 
+    async def _fetched(self, event: Fetched | NotFetched) -> None:
+        await self.dealings.fetched(event)
+        for play in list(self.plays.values()):
+            await self._answer(play)  # what could not be fetched is waited for no more
+
     async def _answer(self, play: Play) -> None:
         """Produce and forecast once everything agreed has arrived, or when the time for it is over."""
         epoch, view = self.core.epoch, play.view
@@ -205,7 +214,7 @@ class Player:
 
     async def _produce(self, play: Play, signals: Sequence[Signal]) -> None:
         production = await self.call(self.agent.produce, play.view, signals)
-        if production is None:
+        if production is None or not await self._is_as_described(production):
             return
         payload = encode(production.payload)
         citations = await self._citations(play, signals, production)
@@ -216,21 +225,49 @@ class Player:
         self.runtime.kick()
         await self._deliver()
 
+    async def _is_as_described(self, production: Production) -> bool:
+        """Is the payload what its own document says? A buyer would drop it otherwise."""
+        document = self.core.library.named(production.document)
+        if document is None:
+            log.warning("not committed: a signal without a document", document=production.document)
+            return False
+        try:
+            await self.call(validate_payload, document, production.payload)
+        except Invalid as error:
+            log.warning(
+                "not committed: not what the document says", document=document.name, detail=error.detail
+            )
+            return False
+        return True
+
     async def _forecast(self, play: Play, signals: Sequence[Signal], forecast: Forecast) -> None:
         citations = await self._citations(play, signals, forecast)
         contribution = Contribution(play.view.id, _cut(forecast.rationale), citations, ppm=forecast.ppm)
         play.forecast = forecast
-        play.wager = self._wager(forecast.wager_ppm)
+        play.wager = self._wager(forecast)
         self.duties.commit(contribution, play.wager)
         self.runtime.kick()
 
-    def _wager(self, share_ppm: int) -> int:
+    def _wager(self, forecast: Forecast) -> int:
         """A share of what is free now; at least the least wager if that can be paid, else none."""
         free = self.core.chain.book.view(self.core.keys.public).balance
         free -= self.duties.reserved() + self.dealings.reserved()
         least = self.core.genesis.rules.min_wager
-        wager = max(free * share_ppm // PPM, least)
-        return wager if wager <= free else 0
+        if forecast.parts is not None:
+            wager = self._stake() // max(forecast.parts, 1)
+        else:
+            wager = max(free * forecast.wager_ppm // PPM, least)
+        return wager if least <= wager <= free else 0
+
+    def _stake(self) -> int:
+        """The sealed balance, with what is sealed of wagers on questions that still take commits."""
+        state, me = self.core.chain.state, self.core.keys.public
+        wagered = sum(
+            commit.wager
+            for _, commit in state.rows("commits", Commit)
+            if commit.author == me and state.question(commit.question).is_commit_open(self.core.epoch)
+        )
+        return state.account(me).balance + wagered
 
     async def _citations(
         self, play: Play, signals: Sequence[Signal], output: Production | Forecast

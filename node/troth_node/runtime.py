@@ -12,11 +12,13 @@ import structlog
 import trio
 
 from troth_node.storage.guard import Guard, compare
-from troth_node.storage.home import Home
+from troth_node.storage.home import Home, HomeError
 from troth_node.storage.store import Store
-from troth_protocol.core import TABLES, Core, Profile
+from troth_protocol.core import TABLES, Core, Profile, Restoring
 from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer, Write
+from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Genesis, load_genesis
+from troth_protocol.market.document import Document
 
 if TYPE_CHECKING:
     from troth_node.transport.events import Event
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 SOFTWARE: Final = "troth/0.1.0"
 EVENTS_PER_TURN: Final = 512
+_NETWORK: Final = b"network"
+#: Tables whose rows a promise rests on that is not signed: store-acks, and to vote no more in an epoch.
+PROMISED: Final = frozenset({"entries", "close"})
 
 log = structlog.get_logger()
 
@@ -60,34 +65,84 @@ class Disk:
     genesis: Genesis
 
     @classmethod
-    def open(cls, home: Home) -> Disk:
-        """Open the store and the guard of a home; raises StorageError, one line that says what to do."""
-        return cls(
-            home, Store.open(home.store_path, TABLES), Guard.open(home.path), load_genesis(home.genesis)
-        )
+    def open(cls, home: Home, *, is_restored: bool = False) -> Disk:
+        """Open the store and the guard of a home; whoever declares a restore may do so without a guard.
+
+        Raises StorageError, one line that says what to do.
+        """
+        genesis = _genesis(home)
+        guard = Guard.renew(home.path) if is_restored else Guard.open(home.path)
+        try:
+            store = _open_store(home, genesis)
+        except BaseException:
+            guard.close()
+            raise
+        return cls(home, store, guard, genesis)
 
     def is_restored(self) -> bool:
         """Was an older copy put back, or a copy started elsewhere? Then nothing may be signed for a while."""
         return self.home.moved or compare(self.store, self.guard) == "store_behind"
 
+    def unsettle(self) -> None:
+        """Restore mode begins. It is on disk first, so that a crash in the midst of it does not end it."""
+        self.home.unsettle()
+        self.store.apply([], at_least=self.guard.generation)
+
     def settle(self) -> None:
         """Restore mode is over: from here on this is the node's one disk."""
-        self.store.apply([], at_least=self.guard.generation)
         self.home.settle()
 
     def commit(self, writes: Sequence[Write]) -> None:
-        """One transaction on synced disk, then the guard, then the caller may send."""
+        """One transaction, on synced disk unless all its rows are lazy, then the guard, then the caller may send.
+
+        The guard counts whatever an older copy of the store must not forget. Raises StorageError: then nothing more
+        may be sent, and the process ends.
+        """
         rows = [write for write in writes if isinstance(write, Persist)]
-        is_signed = any(row.once for row in rows)
+        is_counted = any(row.once or (row.table in PROMISED and not row.lazy) for row in rows)
         is_lazy = all(row.lazy for row in rows)
-        generation = self.store.apply(writes, signed=is_signed, durable=not is_lazy)
-        if is_signed:
+        generation = self.store.apply(writes, signed=is_counted, durable=not is_lazy)
+        if is_counted:
             self.guard.advance(generation)
 
     def close(self) -> None:
         """Close everything; the lock on the home goes last."""
-        self.store.close()
-        self.home.close()
+        try:
+            self.store.close()
+        finally:
+            self.guard.close()
+            self.home.close()
+
+
+def _open_store(home: Home, genesis: Genesis) -> Store:
+    store = Store.open(home.store_path, TABLES)
+    try:
+        _check_network(home, store, genesis.network())
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _genesis(home: Home) -> Genesis:
+    try:
+        return load_genesis(home.genesis)
+    except Invalid as error:
+        raise HomeError(
+            f"{home.path / 'genesis.bin'}: no genesis document ({error}); put back the network's genesis file"
+        ) from error
+
+
+def _check_network(home: Home, store: Store, network: bytes) -> None:
+    """A store belongs to one network: a genesis document with a changed byte would make it another one's."""
+    known = store.get("chain", _NETWORK)
+    if known is None:
+        store.apply([Persist("chain", _NETWORK, network, once=True)])
+    elif known != network:
+        raise HomeError(
+            f"{home.path / 'genesis.bin'}: not the document of the store's network {known.hex()[:16]}…; "
+            "put back that network's genesis file"
+        )
 
 
 @dataclass(slots=True)
@@ -127,7 +182,7 @@ class Runtime:
         disk: Disk,
         network: Network,
         name: str,
-        documents: tuple[str, ...],
+        documents: tuple[Document, ...],
         *,
         is_restored: bool = False,
         last_epoch: int | None = None,
@@ -148,7 +203,9 @@ class Runtime:
         )
         self.core = Core(disk.genesis, disk.home.key, Archive(disk.store), profile)
         self.listeners: list[Listener] = []
-        self._is_unsettled = restored
+        self._is_unsettled = False
+        if restored:
+            self._unsettle()
         self._timers = Timers()
         self._wake = trio.Event()
 
@@ -207,6 +264,11 @@ class Runtime:
             self._is_unsettled = False
             self.disk.settle()
 
+    def _unsettle(self) -> None:
+        if not self._is_unsettled:
+            self._is_unsettled = True
+            self.disk.unsettle()
+
     def _apply(self, effect: Effect) -> None:
         match effect:
             case Send():
@@ -215,6 +277,8 @@ class Runtime:
                 self._timers.set(effect.name, effect.delay_ms)
                 self._wake.set()
             case Notice():
+                if isinstance(effect.event, Restoring):
+                    self._unsettle()
                 for listener in self.listeners:
                     listener.notice(effect.event)
             case _:

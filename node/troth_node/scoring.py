@@ -12,7 +12,8 @@ from typing import ClassVar, Final, TypeAlias, TypedDict
 import msgspec
 
 from troth_protocol.errors import Invalid
-from troth_protocol.insight.rules import RULES, Participant, RuleName, share_pot
+from troth_protocol.genesis import RuleName
+from troth_protocol.insight.rules import RULES, Participant, share_pot
 from troth_protocol.insight.score import Score, Wager, score_question
 
 DIGITS_MAX: Final = 4_000

@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from troth_node.agent import Agent
+from troth_node.documents import own_documents
 from troth_node.loader import load_agent
 from troth_node.player import Player
 from troth_node.runtime import Disk, Runtime
@@ -21,6 +22,7 @@ from troth_node.storage.errors import StorageError
 from troth_node.storage.home import Home
 from troth_node.transport.host import ListenError
 from troth_node.transport.network import Network
+from troth_protocol.close.docket import Accusation
 from troth_protocol.core import EpochOpened, PeerFault, PeerHello, Restoring
 from troth_protocol.errors import TrothError
 
@@ -52,10 +54,11 @@ def run_single(settings: NodeSettings) -> None:
     configure_log(is_json=settings.is_json)
     agent = Agent() if settings.reference is None else load_agent(settings.reference, Path.cwd())()
     agent.open({**settings.options, "name": settings.name})
-    disk = Disk.open(Home.open(settings.home))
+    disk = Disk.open(Home.open(settings.home), is_restored=settings.is_restored)
     try:
         network = Network(disk.home.key.seed, settings.listen)
-        runtime = Runtime(disk, network, settings.name, agent.documents, is_restored=settings.is_restored)
+        documents = own_documents(agent)
+        runtime = Runtime(disk, network, settings.name, documents, is_restored=settings.is_restored)
         trio.run(_run, settings, network, runtime, agent)
     except* (ListenError, ValueError) as group:
         raise NodeError(str(_first(group))) from None
@@ -105,11 +108,20 @@ class _Teller:
                     epoch=event.epoch - 1,
                     entries=closed.entries if closed else None,
                     settled=len(closed.settlements) if closed else None,
+                    punished=len(closed.offences) if closed else None,
                 )
             case PeerHello():
                 log.info("peer", name=event.hello.name, key=event.peer.hex()[:16], epoch=event.hello.epoch)
             case PeerFault():
                 log.warning("peer fault", peer=event.peer.hex()[:16], code=event.code, detail=event.detail)
+            case Accusation():
+                log.warning(
+                    "evidence of an offence",
+                    kind=event.proof.kind,
+                    offender=event.proof.offender.hex()[:16],
+                    epoch=event.proof.epoch,
+                    told_by="this node" if event.peer is None else event.peer.hex()[:16],
+                )
             case Restoring():
                 log.warning("restored: signing nothing for now", until_epoch=event.until)
             case _:

@@ -8,12 +8,12 @@ itself, and hands the rest out: all Persist effects of a batch come to disk befo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from troth_protocol.close.chain import Archive, Chain
 from troth_protocol.close.closer import Closer
+from troth_protocol.close.docket import Docket
 from troth_protocol.close.early import Early
 from troth_protocol.close.execute import Closed
 from troth_protocol.close.feed import Feed
@@ -21,23 +21,28 @@ from troth_protocol.close.follower import Follower
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.close.serve import Server
+from troth_protocol.close.watch import Watch
 from troth_protocol.effects import Effect, Effects, Send
 from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.author import Author
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import epoch_key, place_key, unpack_vote
-from troth_protocol.log.ops import Op
+from troth_protocol.log.ops import Accuse, Op
 from troth_protocol.log.payee import Payee
-from troth_protocol.log.vote import CERTIFICATE, VOTE
+from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate
 from troth_protocol.log.witness import Witness
+from troth_protocol.market.library import Library
+from troth_protocol.notices import EpochOpened, PeerFault, PeerHello, Profile, Restoring, Ticked, Traded
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import (
     MESSAGES,
     Ballot,
     Certified,
     Chunk,
+    DocumentMsg,
     Entries,
+    EvidenceMsg,
     Gone,
     Head,
     Hello,
@@ -52,6 +57,7 @@ from troth_protocol.wire.messages import (
     Trade,
     VoteFor,
     WantChunk,
+    WantDocument,
     WantEntries,
     WantFeed,
     WantHead,
@@ -60,6 +66,18 @@ from troth_protocol.wire.messages import (
     WantSeals,
     WantSnapshot,
 )
+
+__all__ = [
+    "TABLES",
+    "Core",
+    "EpochOpened",
+    "PeerFault",
+    "PeerHello",
+    "Profile",
+    "Restoring",
+    "Ticked",
+    "Traded",
+]
 
 TICK_MS: Final = 250
 #: Entries sent in answer to one refusal; the next one names what is missing then.
@@ -84,71 +102,9 @@ TABLES: Final = (
     "close",
     "duties",
     "exchanges",
+    "documents",
+    "evidence",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EpochOpened:
-    """Notice: the epoch before is sealed and this one is open. `closed` is absent after a jump to a snapshot."""
-
-    epoch: int
-    closed: Closed | None
-
-
-@dataclass(frozen=True, slots=True)
-class PeerFault:
-    """Notice: a peer sent something that is refused."""
-
-    peer: bytes
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class PeerHello:
-    """Notice: a peer has introduced itself."""
-
-    peer: bytes
-    hello: Hello
-
-
-@dataclass(frozen=True, slots=True)
-class Traded:
-    """Notice: a signed message of a negotiation arrived."""
-
-    peer: bytes
-    trade: Trade
-
-
-@dataclass(frozen=True, slots=True)
-class Ticked:
-    """Notice: TICK_MS have passed, and what certified entries came meanwhile is stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restoring:
-    """Notice: others hold something of ours that the disk does not know; nothing is signed before `until`."""
-
-    until: int
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How this node introduces itself, and the nonce of its start.
-
-    A witness closes no epoch after `last_epoch`: a network that was started for a while comes to rest there. Ops wait
-    up to `linger_ms` for others to share an entry with; 0 sends each at once. A patient witness holds an epoch open
-    for a while as long as entries keep coming.
-    """
-
-    name: str
-    documents: tuple[str, ...]
-    software: str
-    nonce: bytes
-    is_restored: bool = False
-    last_epoch: int | None = None
-    linger_ms: int = 0
-    is_patient: bool = False
 
 
 class Core:
@@ -164,6 +120,7 @@ class Core:
         self.follower = Follower(self.chain, self.out, self._followed)
         self.author = Author(keys, self.out)
         self.payee = Payee(keys.public, self.chain.book, self.out)
+        self.library = Library(profile.documents, archive, self.out)
         self.witness: Witness | None = None
         self.closer: Closer | None = None
         self.feed = Feed(self.chain.book, self.out)
@@ -171,6 +128,8 @@ class Core:
         self.is_cleared = False
         self.silent_until = 0
         self._links: set[bytes] = set()
+        self.docket = Docket(self.chain, self.out, self._links)
+        self.watch = Watch(self.chain, self.accuse)
         self._heads: dict[int, bool] = {}
         self._early = Early()
         self._ticks = 0
@@ -196,7 +155,7 @@ class Core:
             WantReport: self._on_want_report,
             Ballot: self._on_ballot,
             SealVote: self._on_seal_vote,
-            SealMsg: self.follower.seal,
+            SealMsg: self._on_seal,
             WantSeals: self.server.seals,
             WantChunk: self.server.chunk,
             Chunk: self._on_chunk,
@@ -205,6 +164,9 @@ class Core:
             WantHead: self._on_want_head,
             Head: self._on_head,
             Gone: self.follower.gone,
+            WantDocument: self.library.wanted,
+            DocumentMsg: self.library.received,
+            EvidenceMsg: self._on_evidence,
             Trade: self._on_trade,
         }
 
@@ -231,13 +193,14 @@ class Core:
             self.profile.software,
             self.chain.network,
             self.profile.name,
-            self.profile.documents,
+            self.library.announced(),
             self.chain.epoch - 1,
         )
         self.out.send(peer, hello)
         if not self.is_cleared:
             self.out.send(peer, WantHead(self.profile.nonce))
         self.author.resend(peer)
+        self.docket.show(peer)
 
     def link_down(self, peer: bytes) -> None:
         """The link to a peer is gone."""
@@ -245,6 +208,7 @@ class Core:
         self.peers.pop(peer, None)
         self.follower.lost(peer)
         self.feed.leave(peer)
+        self.library.lost(peer)
 
     def frame(self, peer: bytes, payload: bytes) -> None:
         """One frame from a peer. What is refused costs the peer a PeerFault notice and changes nothing."""
@@ -386,7 +350,8 @@ class Core:
 
     def _open(self, closed: Closed | None) -> None:
         """An epoch is open: take up the roles that its witness set gives."""
-        evidence = self.closer.leftover() if self.closer is not None else []
+        self.watch.opened()
+        self.docket.opened()
         self.witness = self.closer = None
         self._heads = {}
         self._holds = 0
@@ -397,7 +362,7 @@ class Core:
         self.payee = Payee(self.keys.public, self.chain.book, self.out)
         try:
             if self.author.is_allowed and self.is_witness():
-                self._witness(evidence)
+                self._witness()
             if closed is None:
                 self._restore_author()
         except (
@@ -416,14 +381,14 @@ class Core:
             except Invalid as error:
                 self.out.notice(PeerFault(peer, error.code, error.detail))
 
-    def _witness(self, evidence: Iterable[bytes]) -> None:
+    def _witness(self) -> None:
         """Vote and close in the open epoch, going on from what is on disk."""
-        self.witness = Witness(self.keys, self.chain.book, self.out)
+        self.witness = Witness(self.keys, self.chain.book, self.out, self.watch.fork)
+        self.witness.forks.update(self.docket.forked())
         for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
             self.witness.restore_vote(*unpack_vote(data, self.chain.network))
-        self.closer = Closer(self.keys, self.chain, self.witness, self.server, self.out)
-        for data in evidence:
-            self.closer.accuse(data)
+        parts = (self.keys, self.chain, self.witness, self.server, self.out)
+        self.closer = Closer(*parts, docket=self.docket, watch=self.watch)
         if self.profile.last_epoch is None or self.epoch <= self.profile.last_epoch:
             self.closer.start()
 
@@ -489,11 +454,12 @@ class Core:
         self._quiet_ticks += 1
         self.feed.flush()
         if self._ticks % 2 == 0:
-            self.author.resend()
-            self.payee.resend()
+            self.author.resend_late()
+            self.payee.resend_late()
             if self.closer is not None:
                 self.closer.tick()
         self.follower.tick()
+        self.library.tick()
         self._check_sealed()
         self.out.notice(Ticked())
 
@@ -507,8 +473,14 @@ class Core:
         self.out.notice(PeerHello(peer, message))
 
     def _on_submit(self, peer: bytes, message: Submit) -> None:
+        if self.witness is not None and self.witness.is_voted(peer, message.entry):
+            return
         entry = load_entry(message.entry, self.chain.network)
-        if self._is_now(peer, message, entry.header.epoch) and self.witness is not None:
+        if not self._is_now(peer, message, entry.header.epoch):
+            self.watch.late(entry, ())
+        elif self.witness is None:
+            self.watch.entry(entry, ())
+        else:
             self._quiet_ticks = 0
             self.witness.submit(peer, entry)
 
@@ -527,17 +499,29 @@ class Core:
         if self.witness is not None and self.witness.is_known(peer, message.certificate):
             return
         certificate = CERTIFICATE.decode(message.certificate)
-        entry = load_entry(message.entry, self.chain.network) if message.entry else None
+        entry = self._entry_of(certificate, message)
         if not self._is_now(peer, message, certificate.epoch):
-            return
-        if self.witness is None:
             if entry is not None:
-                self.payee.certified(certificate, entry)
+                self.watch.late(entry, certificate.votes)
             return
-        if entry is not None and self.closer is not None:
-            self.closer.compare(entry, certificate)
-        if self.witness.certified(peer, certificate, entry):
-            self.witness.remember(message.certificate, certificate.entry)
+        try:
+            if self.witness is not None:
+                if self.witness.certified(peer, certificate, entry):
+                    self.witness.remember(message.certificate, certificate.entry)
+            elif entry is not None:
+                self.payee.certified(certificate, entry)
+        finally:  # what is refused may still convict
+            if entry is not None:
+                self.watch.entry(entry, certificate.votes)
+
+    def _entry_of(self, certificate: Certificate, message: Certified) -> Entry | None:
+        """The entry that came along; bytes that were voted for need no second look."""
+        if message.entry is None:
+            return None
+        known = self.witness.find(certificate.entry) if self.witness is not None else None
+        if known is not None and known.data == message.entry:
+            return known
+        return load_entry(message.entry, self.chain.network)
 
     def _on_stored(self, peer: bytes, message: StoredAck) -> None:
         if message.epoch == self.epoch:
@@ -565,12 +549,33 @@ class Core:
             self.closer.want_report(peer, message)
 
     def _on_ballot(self, peer: bytes, message: Ballot) -> None:
-        if self._is_now(peer, message, message.epoch) and self.closer is not None:
+        if not self._is_now(peer, message, message.epoch):
+            return
+        if self.closer is not None:
             self.closer.on_ballot(peer, message)
+        elif not self.is_witness():
+            self.watch.ballot(peer, message)
 
     def _on_seal_vote(self, peer: bytes, message: SealVote) -> None:
         if self._is_now(peer, message, SEAL.decode(message.seal).epoch) and self.closer is not None:
             self.closer.on_seal_vote(peer, message)
+        self.watch.seal_vote(peer, message)
+
+    def _on_seal(self, peer: bytes, message: SealMsg) -> None:
+        self.watch.seal(message)
+        self.follower.seal(peer, message)
+
+    def _on_evidence(self, peer: bytes, message: EvidenceMsg) -> None:
+        if self.docket.accuse(message.evidence, peer) and self.witness is not None:
+            self.witness.forks.update(self.docket.forked())
+
+    def accuse(self, evidence: bytes) -> None:
+        """Keep and show evidence that this node made; whoever has no report to put it in accuses in its own log.
+
+        Raises Invalid if it proves nothing.
+        """
+        if self.docket.accuse(evidence) and not self.is_witness() and self.author.is_allowed:
+            self.submit((Accuse(evidence),))
 
     def _on_chunk(self, peer: bytes, message: Chunk) -> None:
         if self.closer is not None:

@@ -7,11 +7,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal, TypeAlias
 
 from troth_protocol.errors import Invalid
 from troth_protocol.wire.codec import MAX_AMOUNT
 from troth_protocol.wire.crypto import digest, is_valid_key
-from troth_protocol.wire.schema import AMOUNT, KEY, PPM, Record, many, nested, text, uint
+from troth_protocol.wire.schema import (
+    AMOUNT,
+    FLAG,
+    KEY,
+    PPM,
+    Record,
+    choice,
+    many,
+    nested,
+    optional,
+    text,
+    uint,
+)
 
 PROTOCOL_VERSION = 1
 _DOMAIN = b"troth/genesis/1"
@@ -19,6 +32,12 @@ HOUR_MAX = 23
 KAPPA_MAX_PPM = PPM // 2
 REPORTER_MAX_PPM = PPM // 2
 OUTCOMES_MAX = 64
+EMISSION_MAX_PPM = PPM // 2
+BATCHES_MAX = 10_000
+BATCH_MAX = 10_000
+
+#: Rules that share a fixed pot and are there for comparison; a topic that names none is scored by `kelly`.
+RuleName: TypeAlias = Literal["nawm", "posterior", "wswm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,10 @@ class Topic:
 
     Question i asks about day `start` + i // len(hours), hour hours[i % len(hours)]; its prior counts the sealed
     outcomes of category categories[i % len(hours)] on top of the pseudo-counts `prior[category]`.
+
+    What may be left out: `emission_ppm`, most of M + H that one question pays (half); `prior_fixed`, the prior counts
+    the pseudo-counts alone (no); `rule`, another score than `kelly`; `batches` with `every`, how many questions open
+    together, a batch each `every` epochs from `first` on, in the place of `per_epoch`, which is 0 then.
     """
 
     name: str
@@ -66,6 +89,11 @@ class Topic:
     per_epoch: int
     emission: int
     phases: Phases
+    emission_ppm: int | None = None
+    prior_fixed: bool | None = None
+    rule: RuleName | None = None
+    batches: tuple[int, ...] | None = None
+    every: int | None = None
 
     def slot(self, index: int) -> str:
         """The hour that question `index` asks about, as YYYY-MM-DDTHH:00 local time."""
@@ -78,8 +106,22 @@ class Topic:
 
     def indices(self, epoch: int) -> range:
         """The questions that open in an epoch."""
+        if self.batches is not None:
+            return self._batch(epoch, self.batches)
         begin = (epoch - self.first) * self.per_epoch
         return range(max(0, begin), max(0, min(begin + self.per_epoch, self.questions)))
+
+    def _batch(self, epoch: int, batches: tuple[int, ...]) -> range:
+        number, off = divmod(epoch - self.first, self.every or 1)
+        if off or not 0 <= number < len(batches):
+            return range(0)
+        begin = sum(batches[:number])
+        return range(begin, begin + batches[number])
+
+    def pot(self, wagered: int, house: int) -> int:
+        """Most that a question pays for wagers of so much in all, in atomic units."""
+        share = EMISSION_MAX_PPM if self.emission_ppm is None else self.emission_ppm
+        return min(self.emission, (wagered + house) * share // PPM)
 
     def question_text(self, index: int) -> str:
         """The question in words."""
@@ -185,6 +227,11 @@ _TOPIC = Record(
         "per_epoch": uint(1000),
         "emission": AMOUNT,
         "phases": nested(_PHASES),
+        "emission_ppm": optional(uint(EMISSION_MAX_PPM)),
+        "prior_fixed": optional(FLAG),
+        "rule": optional(choice("nawm", "posterior", "wswm")),
+        "batches": optional(many(uint(BATCH_MAX), BATCHES_MAX, 1)),
+        "every": optional(uint(10**6)),
     },
 )
 _PACING = Record(
@@ -292,6 +339,12 @@ def _validate_topic(topic: Topic, epsilon_ppm: int) -> None:
         )
     if any(len(counts) != size or min(counts) < 1 for counts in topic.prior):
         raise Invalid("bad_genesis", f"topic {topic.name}: positive pseudo-counts, one per outcome")
+    if not _has_schedule(topic):
+        raise Invalid(
+            "bad_genesis",
+            f"topic {topic.name}: batches and every come together, every 1 or more, with no per_epoch and as many"
+            " questions as the batches have",
+        )
     if not 0 < epsilon_ppm * size <= PPM:
         raise Invalid("bad_genesis", f"topic {topic.name}: epsilon leaves no room for {size} outcomes")
     phases = topic.phases
@@ -299,6 +352,12 @@ def _validate_topic(topic: Topic, epsilon_ppm: int) -> None:
         raise Invalid(
             "bad_genesis", f"topic {topic.name}: attest, reveal and attest_reveal last at least 2 epochs"
         )
+
+
+def _has_schedule(topic: Topic) -> bool:
+    if topic.batches is None:
+        return topic.every is None
+    return bool(topic.every) and topic.per_epoch == 0 and topic.questions == sum(topic.batches)
 
 
 def _has_dates(topic: Topic) -> bool:

@@ -33,11 +33,13 @@ FILES: Final = {
     "seals.json": ("seals", "seals"),
     "prior.json": ("insight", "prior"),
     "score.json": ("score", "score"),
+    "shares.json": ("shares", "shares"),
     "flow.json": ("insight", "flow_file"),
     "oracle.json": ("oracle", "oracle"),
     "contributions.json": ("contributions", "contributions"),
     "trades.json": ("trades", "trades"),
     "exchange.json": ("sales", "exchange"),
+    "documents.json": ("documents", "documents"),
     "messages.json": ("messages", "messages"),
 }
 

@@ -9,7 +9,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+from troth_node.storage.store import Store
 from troth_node.testing.command import troth
+from troth_protocol.core import TABLES
+from troth_protocol.effects import Persist
 
 ROOT = Path(__file__).parents[2]
 Kept = tuple[Path, dict[str, object], str]
@@ -40,6 +43,7 @@ def said(*arguments: str) -> str:
         (["swarm", "--keep", "tests"], "not an empty directory"),
         (["verify", "nowhere"], "no such directory"),
         (["balance", "nowhere"], "no such directory"),
+        (["evidence", "list", "nowhere"], "no such directory"),
         (["init", "somewhere", "--genesis", "nowhere"], "No such file"),
         (["init", "somewhere", "--genesis", "README.md"], ""),
         (["node", "nowhere", "--peer", "x"], "KEY@ADDRESS"),
@@ -75,6 +79,17 @@ def test_a_changed_byte_in_a_store_is_found(kept: Kept, tmp_path: Path) -> None:
     twisted = bytes([*value[:-1], value[-1] ^ 1])
     connection.execute("update entries set value = ? where key = ?", (twisted, key))
     connection.close()
+    for line in (said("verify", str(home)), said("node", str(home))):
+        assert f"entries[{key.hex()}] is not what was written" in line
+        assert "the node rebuilds it from its peers" in line
+
+
+def test_a_forged_row_in_a_store_is_found(kept: Kept, tmp_path: Path) -> None:
+    home = tmp_path / "carla"
+    shutil.copytree(kept[0] / "carla", home)
+    with Store.open(home / "store.sqlite", TABLES) as store:
+        key, value = next(store.scan("entries"))
+        store.apply([Persist("entries", key, bytes([*value[:-1], value[-1] ^ 1]))])
     done = troth("verify", str(home))
     assert done.returncode != 0
     assert "problems, the first: entry" in done.stderr
@@ -95,7 +110,7 @@ def test_a_port_in_use_is_one_line(kept: Kept, tmp_path: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("init", "node", "swarm", "log", "balance", "verify", "score"):
+    for name in ("init", "node", "swarm", "log", "balance", "verify", "evidence", "score"):
         done = troth(name, "--help")
         assert done.returncode == 0
         assert "Example" in done.stdout

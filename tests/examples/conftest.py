@@ -39,3 +39,8 @@ def table_module():
 def plan():
     """The default swarm, all of its 324 questions."""
     return make_plan(load_scenario(SCENARIO), ROOT, None, 38, None)
+
+
+@pytest.fixture(scope="session")
+def forecasts_script(table_module):
+    return load("examples/flights_forecasts.py", "example_flights_forecasts")

@@ -78,10 +78,19 @@ def test_a_seller_takes_what_is_offered_for_its_own_documents_only():
     assert Shop().quote(request("flights/y")) is None
 
 
-def test_a_document_is_described_by_its_seller():
-    assert Judge().describe("flights/x") == (
-        "---\ndocument: flights/x\n---\nCredits the first signal with a nat and charges the others one.\n"
-    )
+def test_an_agent_describes_what_lies_beside_it_and_nothing_else():
+    assert Judge().describe("flights/x") is None
+    assert Judge().describe("../secret") is None
+
+
+def test_a_buyer_that_ships_a_text_understands_no_other():
+    class Careful(Agent):
+        def describe(self, document):
+            return "the text" if document == "flights/x" else None
+
+    assert Careful().understands("flights/x", "the text")
+    assert not Careful().understands("flights/x", "another text")
+    assert Careful().understands("flights/y", "any text")
 
 
 def test_a_buyer_accepts_up_to_its_limit_counters_once_then_does_without():

@@ -17,11 +17,10 @@ from troth_protocol.evidence import (
     VoteFork,
     entry_fork,
     verify_evidence,
-    vote_forks,
 )
 from troth_protocol.log.entry import SignedHeader
 from troth_protocol.log.ops import EVIDENCE_MAX_BYTES, Bond, Transfer
-from troth_protocol.log.vote import Certificate, sign_votes
+from troth_protocol.log.vote import sign_votes
 from troth_protocol.wire.crypto import digest
 
 ALICE, BOB, CAROL, DAVE, ERIN = range(5)
@@ -29,6 +28,7 @@ net = Ledger()
 NETWORK = net.network
 FIRST = net.entry(ERIN, Bond(1, "agent"))
 SECOND = net.entry(ERIN, Bond(2, "agent"))
+VOTED_TWICE = Proof(VOTE_FORK, net.key(ALICE), 1, (("author", net.key(ERIN)), ("seq", 1)))
 
 
 def code(data, network=NETWORK):
@@ -45,6 +45,7 @@ def vote(agent, entry, *, epoch=1, ids=None, committee=net.committee, network=NE
 def fork(agent=ALICE, first=FIRST, second=SECOND, votes=None, committee=net.committee):
     votes = votes or (vote(agent, first, committee=committee), vote(agent, second, committee=committee))
     seen = [SeenVote(entry.signed, seen) for entry, seen in zip((first, second), votes, strict=True)]
+    seen.sort(key=lambda half: half.header.header)
     return VoteFork(net.key(agent), committee.digest, *seen)
 
 
@@ -53,16 +54,19 @@ def fork(agent=ALICE, first=FIRST, second=SECOND, votes=None, committee=net.comm
 
 def test_two_entries_at_one_place_convict_their_author():
     data = entry_fork(FIRST.signed, SECOND.signed)
-    assert verify_evidence(data, NETWORK) == Proof(ENTRY_FORK, net.key(ERIN), 1)
+    place = (("incarnation", 0), ("seq", 1))
+    assert verify_evidence(data, NETWORK) == Proof(ENTRY_FORK, net.key(ERIN), 1, place)
 
 
 def test_everybody_writes_the_same_evidence():
     assert entry_fork(FIRST.signed, SECOND.signed) == entry_fork(SECOND.signed, FIRST.signed)
 
 
-def test_the_other_order_proves_the_same():
+def test_the_other_order_is_no_evidence():
     halves = sorted((FIRST.signed, SECOND.signed), key=lambda half: half.header, reverse=True)
-    assert verify_evidence(EVIDENCE.encode(EntryFork(*halves)), NETWORK).offender == net.key(ERIN)
+    assert code(EVIDENCE.encode(EntryFork(*halves))) == "bad_order"
+    votes = fork()
+    assert code(EVIDENCE.encode(replace(votes, first=votes.second, second=votes.first))) == "bad_order"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_a_fork_in_another_network_proves_nothing_here():
 
 
 def test_two_votes_at_one_place_convict_their_witness():
-    assert verify_evidence(EVIDENCE.encode(fork()), NETWORK) == Proof(VOTE_FORK, net.key(ALICE), 1)
+    assert verify_evidence(EVIDENCE.encode(fork()), NETWORK) == VOTED_TWICE
 
 
 def test_votes_out_of_batches_prove_as_much():
@@ -163,66 +167,6 @@ def test_an_entry_that_nobody_signed_proves_nothing():
         fork(), second=replace(fork().second, header=SignedHeader(SECOND.signed.header, bytes(64)))
     )
     assert code(EVIDENCE.encode(forged)) == "bad_signature"
-
-
-# Evidence found in certificates
-
-
-def stored(entry, signers=(0, 1, 2)):
-    book = net.new_book()
-    book.add(entry, net.certify(entry, signers))
-    return book
-
-
-def test_a_second_certificate_convicts_whoever_voted_for_both():
-    book = stored(FIRST, (ALICE, BOB, CAROL))
-    found = vote_forks(book, SECOND, net.certify(SECOND, (BOB, CAROL, DAVE)))
-    assert {verify_evidence(data, NETWORK) for data in found} == {
-        Proof(VOTE_FORK, net.key(BOB), 1),
-        Proof(VOTE_FORK, net.key(CAROL), 1),
-    }
-
-
-def test_one_contradicting_vote_is_enough():
-    found = vote_forks(stored(FIRST), SECOND, net.certify(SECOND, (ALICE,)))
-    assert [verify_evidence(data, NETWORK).offender for data in found] == [net.key(ALICE)]
-
-
-def test_the_same_entry_again_convicts_nobody():
-    assert vote_forks(stored(FIRST), FIRST, net.certify(FIRST, (0, 1, 2, 3))) == []
-
-
-def test_where_nothing_is_stored_nobody_is_convicted():
-    assert vote_forks(net.new_book(), SECOND, net.certify(SECOND)) == []
-    assert vote_forks(stored(FIRST), net.entry(DAVE, Bond(1, "agent")), net.certify(SECOND)) == []
-
-
-def test_junk_votes_convict_nobody():
-    book, good = stored(FIRST), net.certify(SECOND)
-    for junk in (
-        [replace(v, signature=bytes(64)) for v in good.votes],
-        [replace(v, root=bytes(32)) for v in good.votes],
-        [replace(v, member=63) for v in good.votes],
-        [replace(v, member=(v.member + 1) % 4) for v in good.votes],
-        list(net.certify(FIRST).votes),
-    ):
-        assert vote_forks(book, SECOND, Certificate(SECOND.id, 1, tuple(junk))) == []
-
-
-def test_a_certificate_of_another_entry_or_epoch_convicts_nobody():
-    book = stored(FIRST)
-    assert vote_forks(book, SECOND, net.certify(FIRST)) == []
-    assert vote_forks(book, SECOND, replace(net.certify(SECOND), epoch=2)) == []
-
-
-def test_votes_of_an_earlier_epoch_convict_nobody():
-    later = Ledger()
-    void = later.entry(ERIN, Bond(1, "agent"))
-    old = later.certify(void)
-    later.close()
-    later.put(ERIN, Bond(2, "agent"))
-    assert vote_forks(later.book, void, old) == []
-    assert vote_forks(later.book, void, replace(old, epoch=2)) == []
 
 
 # Bytes

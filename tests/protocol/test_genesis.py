@@ -74,6 +74,31 @@ def test_the_questions_of_an_epoch():
     assert [list(topic.indices(epoch)) for epoch in range(1, 8)] == [[], [], [0, 1], [2, 3], [4], [], []]
 
 
+BATCHED = {"batches": (2, 0, 3), "every": 7, "first": 3, "per_epoch": 0, "questions": 5}
+
+
+def test_the_questions_of_batches():
+    topic = load_genesis(with_topic(**BATCHED).encode()).topics[0]
+    opened = {epoch: list(topic.indices(epoch)) for epoch in range(60)}
+    assert {epoch: found for epoch, found in opened.items() if found} == {3: [0, 1], 17: [2, 3, 4]}
+
+
+def test_a_pot_is_a_share_of_wagers_and_house():
+    assert replace(COIN, emission=10**9).pot(7, 4) == 5
+    assert replace(COIN, emission=10**9, emission_ppm=500_000).pot(7, 4) == 5
+    assert replace(COIN, emission=10**9, emission_ppm=100_000).pot(70, 40) == 11
+    assert replace(COIN, emission=9, emission_ppm=100_000).pot(70, 40) == 9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"batches": None}, {"every": None}, {"every": 0}, {"per_epoch": 1}, {"questions": 4}],
+    ids=str,
+)
+def test_batches_that_are_no_schedule_are_refused(changes):
+    assert code(with_topic(**BATCHED | changes)) == "bad_genesis"
+
+
 def test_what_a_question_asks_about():
     topic = replace(COIN, hours=(9, 15), categories=(0, 1))
     assert [topic.slot(index) for index in range(3)] == [

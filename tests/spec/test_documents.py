@@ -24,6 +24,8 @@ PREFIXES = {
     "MSG": "07-messages.md",
     "ERR": "08-errors.md",
     "PAR": "09-parameters.md",
+    "DOC": "10-documents.md",
+    "EVI": "11-evidence.md",
 }
 ID = re.compile(rf"\b(?:{'|'.join(PREFIXES)})-[0-9]+\b")
 DEFINED = re.compile(rf"^- \*\*((?:{'|'.join(PREFIXES)})-[0-9]+)\*\* ", re.MULTILINE)

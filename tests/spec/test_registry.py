@@ -127,7 +127,7 @@ def test_units_in_names_are_the_units():
 
 def test_kinds_are_known():
     plain = re.compile(r"bin (\.\.)?\d+|str \.\.\d+|uint( \.\.\d+)?|amount|bool")
-    words = {"witness", "attester", "agent", "notarize", "finalize", "skip"}
+    words = {"witness", "attester", "agent", "notarize", "finalize", "skip", "nawm", "posterior", "wswm"}
     for table in (*CATALOGUES, "objects"):
         for name, row in REGISTRY[table].items():
             for field, kind in row["fields"].items():

@@ -14,14 +14,12 @@ from troth_protocol.close.ballots import (
 from troth_protocol.close.ballots import (
     CandidateMsg,
     Instance,
-    Signed,
     VoteMsg,
     check_signature,
     read_ballot,
     read_candidate,
     verify_certificate,
     verify_decision,
-    verify_equivocation,
 )
 from troth_protocol.close.execute import Close, execute
 from troth_protocol.close.findings import load_findings
@@ -196,12 +194,13 @@ def test_the_chain_leads_from_its_genesis_to_every_state_root():
 
 
 def test_the_chain_tells_what_it_should():
-    """A change of the witness set, a settlement with payments, offences of two kinds, claims."""
+    """A change of the witness set, a settlement with payments, offences of a seller, an author, a witness, claims."""
     executed = [case for case in CLOSES["valid"] if case["check"] == "execute"]
     assert len({case["witness_set"] for case in executed}) == 3
     kinds = [row[0] for case in executed for row in value(case["settlements"])]
     assert {"settlement", "forecast", "payment", "attester"} == set(kinds)
-    assert [row[1] for case in executed for row in case["offences"]] == ["misdelivery", "entry_fork"]
+    offences = [row[1] for case in executed for row in case["offences"]]
+    assert offences == ["misdelivery", "entry_fork", "notarize_fork"]
     claims = [row for case in executed for row in unpack_rows(unhex(case["cut"])) if row[0] == "claim"]
     assert len(claims) == 2
 
@@ -243,20 +242,11 @@ def check_decision(case):
     assert found == unhex(case["decided"])
 
 
-def check_conflict(case):
-    both = [
-        Signed(case[name]["kind"], unhex(case[name]["payload"]), unhex(case[name]["signature"]))
-        for name in ("first", "second")
-    ]
-    assert verify_equivocation(instance(case), unhex(case["member"]), *both) == case["slot"]
-
-
 AGREEMENT = {
     "candidate": check_candidate,
     "vote": check_vote,
     "certificate": check_slot_certificate,
     "decision": check_decision,
-    "conflict": check_conflict,
 }
 
 

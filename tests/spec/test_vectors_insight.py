@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 
 from vector_kit import cases, judge, unhex, value
 
+from troth_node.testing.samples import COIN
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import CONTRIBUTION, content_key, load_contribution
 from troth_protocol.insight.fixed import ceil_log2, floor_log2
 from troth_protocol.insight.flow import FlowNode, Record, flow, rise
 from troth_protocol.insight.oracle import scale_amount, scale_wagers, settle_attesters, tally, value_limit
 from troth_protocol.insight.prior import clamp_ppm, compute_prior, validate_epsilon, validate_ppm
+from troth_protocol.insight.rules import score_shares
 from troth_protocol.insight.score import Wager, score_question
 from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id
 from troth_protocol.wire.codec import encode
@@ -199,6 +202,65 @@ def check_promises(case, staked, emission):
 @cases("score.json")
 def test_score(name, case):
     judge({"log2": check_log2, "score": check_score}, case)
+
+
+# Topics with settings of their own
+
+
+def check_share(case):
+    wagers = [
+        Wager(row["author"].encode(), int(row["wager"]), None if row["ppm"] is None else tuple(row["ppm"]))
+        for row in case["wagers"]
+    ]
+    amounts = int(case["emission"]), int(case["house"])
+    scores = score_shares(case["rule"], *amounts, case["epsilon_ppm"], wagers, case["outcome"])
+    assert (str(scores.emission), str(scores.to_reserve)) == (case["e"], case["to_reserve"])
+    for row, shown in zip(scores.rows, case["rows"], strict=True):
+        assert (row.author.decode(), str(row.back), str(row.net)) == tuple(shown.values())
+        assert row.net_for_record == row.net
+    check_shares(case)
+
+
+def check_shares(case):
+    """The shares again from the formulas of the text, in fractions and with another logarithm."""
+    outcome, epsilon = case["outcome"], case["epsilon_ppm"]
+    rows = [(int(row["wager"]), row["ppm"]) for row in case["wagers"]]
+    pot = min(int(case["emission"]), (sum(m for m, _ in rows) + int(case["house"])) // 2)
+    shown = [(int(row["back"]), int(row["net"])) for row in case["rows"]]
+    revealed = [(m, p) for m, p in rows if p is not None]
+    total, pooled = sum(m for m, _ in revealed), sum(m * p[outcome] for m, p in revealed)
+    brier = [sum((Fraction(x, PPM) - (k == outcome)) ** 2 for k, x in enumerate(p)) for _, p in revealed]
+    mean = sum((m * (1 - b / 2) for (m, _), b in zip(revealed, brier, strict=True)), Fraction(0))
+    for (m, p), (back, net) in zip(rows, shown, strict=True):
+        if p is None:
+            assert (back, net) == (0, 0)
+            continue
+        span = upper(PPM, epsilon)
+        gain = 0 if total == m else lower(p[outcome], PPM) - upper(pooled - m * p[outcome], (total - m) * PPM)
+        score = 1 - sum((Fraction(x, PPM) - (k == outcome)) ** 2 for k, x in enumerate(p)) / 2
+        exact = {
+            "nawm": Fraction(m, total) * (1 + Fraction(total - m, total) * Fraction(gain, span)),
+            "posterior": Fraction(m * p[outcome], pooled),
+            "wswm": Fraction(m, total) * (1 + score - mean / total),
+        }[case["rule"]]
+        assert (back, net) == (m, pot * exact // 1)
+    assert sum(net for _, net in shown) <= pot
+
+
+def check_pot(case):
+    emission, wagered, house = (int(case[name]) for name in ("emission", "wagered", "house"))
+    share = Fraction(case.get("emission_ppm", 500_000), PPM)
+    assert int(case["pot"]) == min(emission, (wagered + house) * share // 1)
+    assert topic_pot(emission, case.get("emission_ppm"), wagered, house) == int(case["pot"])
+
+
+def topic_pot(emission, share, wagered, house):
+    return replace(COIN, emission=emission, emission_ppm=share).pot(wagered, house)
+
+
+@cases("shares.json")
+def test_shares(name, case):
+    judge({"share": check_share, "pot": check_pot}, case)
 
 
 # Outcomes

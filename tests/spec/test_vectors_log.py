@@ -199,7 +199,8 @@ def test_certificates(name, case):
 
 def check_evidence(case):
     proof = verify_evidence(unhex(case["bytes"]), unhex(case["network"]))
-    found = {"kind": proof.kind, "offender": proof.offender.hex(), "epoch": proof.epoch}
+    place = {name: part.hex() if isinstance(part, bytes) else part for name, part in proof.place}
+    found = {"kind": proof.kind, "offender": proof.offender.hex(), "epoch": proof.epoch, "place": place}
     assert found == case["proves"]
 
 

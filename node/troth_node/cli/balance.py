@@ -14,7 +14,7 @@ from troth_node.cli.failure import one_line, parse_key
 @click.option("--key", help="Whose balance, 64 hex digits; without it the node's own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account and its proof as JSON.")
 def command(home: Path, key: str | None, *, as_json: bool) -> None:
-    r"""Show a balance as a light client would check it: seals followed from genesis, then one Merkle branch.
+    """Show a balance as a light client would check it: seals followed from genesis, then one Merkle branch.
 
     \b
     Example:

@@ -17,7 +17,7 @@ from troth_node.cli.failure import Failure, one_line
 @click.option("--seed", help="Key seed, 64 hex digits; without it a fresh key is made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(directory: Path, genesis: Path, seed: str | None, *, as_json: bool) -> None:
-    r"""Make a home directory for a node: its key, its network's genesis, an empty store.
+    """Make a home directory for a node: its key, its network's genesis, an empty store.
 
     \b
     Example, joining the network of a swarm that was kept with --keep run:

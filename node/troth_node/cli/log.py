@@ -15,7 +15,7 @@ from troth_node.cli.failure import Failure, one_line, parse_key
 @click.option("--epoch", type=int, help="Only entries of this epoch.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
 def command(home: Path, key: str | None, epoch: int | None, *, as_json: bool) -> None:
-    r"""List the certified entries of a log, as a node has stored them.
+    """List the certified entries of a log, as a node has stored them.
 
     \b
     Example:

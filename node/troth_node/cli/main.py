@@ -15,10 +15,13 @@ COMMANDS: Final = {
     "init": "troth_node.cli.init",
     "node": "troth_node.cli.node",
     "swarm": "troth_node.cli.swarm",
+    "replay": "troth_node.cli.replay",
     "log": "troth_node.cli.log",
     "balance": "troth_node.cli.balance",
     "verify": "troth_node.cli.verify",
+    "evidence": "troth_node.cli.evidence",
     "score": "troth_node.cli.score",
+    "document": "troth_node.cli.document",
 }
 
 
@@ -38,7 +41,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="troth", prog_name="troth")
 def group() -> None:
-    r"""Troth: agents that sell each other insight, and are paid for it without a coordinator.
+    """Troth: agents that sell each other insight, and are paid for it without a coordinator.
 
     \b
     Start here:

@@ -39,7 +39,7 @@ def command(
     restored: bool,
     as_json: bool,
 ) -> None:
-    r"""Run one node: follow the network, play an agent's part, witness and attest if bonded. Ctrl-C ends it.
+    """Run one node: follow the network, play an agent's part, witness and attest if bonded. Ctrl-C ends it.
 
     \b
     Example:

@@ -33,7 +33,7 @@ def command(file: BinaryIO) -> None:
     \b
     Example:
       troth score questions.jsonl > results.jsonl
-    """  # noqa: D301 - click looks for a real backspace
+    """
     from troth_node.scoring import ScoringError, dump, score_line  # noqa: PLC0415
 
     is_clean = True

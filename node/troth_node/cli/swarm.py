@@ -37,7 +37,7 @@ def command(
     *,
     quiet: bool,
 ) -> None:
-    r"""Launch a local network: real node processes that trade signals, forecast, settle and get paid.
+    """Launch a local network: real node processes that trade signals, forecast, settle and get paid.
 
     \b
     Examples:

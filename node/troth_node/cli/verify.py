@@ -13,7 +13,7 @@ from troth_node.cli.failure import Failure, one_line
 @click.argument("home", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(home: Path, *, as_json: bool) -> None:
-    r"""Verify everything that a node has stored: seals, certificates, state, and every close executed again.
+    """Verify everything that a node has stored: seals, certificates, state, and every close executed again.
 
     \b
     Example:
@@ -22,7 +22,7 @@ def command(home: Path, *, as_json: bool) -> None:
     """
     import json  # noqa: PLC0415
 
-    from troth_node.audit import audit_store, replay  # noqa: PLC0415
+    from troth_node.audit import Pruned, audit_store, replay  # noqa: PLC0415
     from troth_node.storage.home import Home  # noqa: PLC0415
     from troth_protocol.errors import TrothError  # noqa: PLC0415
     from troth_protocol.genesis import load_genesis  # noqa: PLC0415
@@ -37,6 +37,8 @@ def command(home: Path, *, as_json: bool) -> None:
                 is_same = history.state.root() == found.state_root
                 if not is_same:
                     found.problems.append("executing every close again gives another state")
+            except Pruned as error:
+                found.notes.append(str(error))
             except TrothError as error:
                 found.problems.append(f"executing every close again: {error}")
         finally:
@@ -49,6 +51,7 @@ def command(home: Path, *, as_json: bool) -> None:
         "entries": found.entries,
         "votes": found.votes,
         "supply_conserved": found.is_conserved,
+        "notes": list(found.notes),
         "problems": list(found.problems),
     }
     if as_json:
@@ -57,6 +60,8 @@ def command(home: Path, *, as_json: bool) -> None:
         click.echo(f"epoch {found.epoch}, state {found.state_root.hex()[:16]}…")
         click.echo(f"{found.seals} seals, {found.entries} certified entries, {found.votes} votes verified")
         click.echo("supply conserved to the unit" if found.is_conserved else "SUPPLY NOT CONSERVED")
+        for note in found.notes:
+            click.echo(note)
     if found.problems:
         raise Failure(f"{len(found.problems)} problems, the first: {found.problems[0]}")
     if not as_json:

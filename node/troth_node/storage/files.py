@@ -15,13 +15,49 @@ OTHERS_MASK = 0o077
 _PID_BYTES = 20
 
 
+class Kernel:
+    """Every call that changes what is on disk outside SQLite: the one place where a test can come in between."""
+
+    def write(self, path: Path, descriptor: int, data: bytes) -> None:
+        """Write all of it. Raises OSError."""
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+    def sync(self, path: Path, descriptor: int) -> None:
+        """Bring a file or directory to the platter. Raises OSError, after which nobody knows what is there."""
+        os.fsync(descriptor)
+
+    def sync_data(self, path: Path, descriptor: int) -> None:
+        """Bring what was written over older bytes of the same length to the platter. Raises OSError, as `sync`."""
+        os.fdatasync(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Let a file appear under another name. Raises OSError."""
+        os.rename(old, new)
+
+
+#: What everybody here goes through; a test kit puts its own in this place.
+kernel = Kernel()
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable: a power cut may undo an unsynced rename. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    sync_file(path, os.O_DIRECTORY)
+
+
+def sync_file(path: Path, flag: int = 0) -> None:
+    """Make durable what others wrote to a file. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | flag)
     try:
-        os.fsync(descriptor)
+        kernel.sync(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def rename_file(old: Path, new: Path) -> None:
+    """Let a synced file appear under its name, for good. Raises OSError."""
+    kernel.rename(old, new)
+    sync_directory(new.parent)
 
 
 def create_file(path: Path, data: bytes) -> None:
@@ -39,12 +75,22 @@ def replace_file(path: Path, data: bytes) -> None:
 def _write_and_rename(path: Path, data: bytes, flag: int) -> None:
     fresh = path.with_name(path.name + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | flag, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    fresh.rename(path)
-    sync_directory(path.parent)
+    try:
+        kernel.write(path, descriptor, data)
+        kernel.sync(path, descriptor)
+    finally:
+        os.close(descriptor)
+    rename_file(fresh, path)
+
+
+def overwrite(path: Path, descriptor: int, place: int, data: bytes) -> None:
+    """Write over bytes that are there, and sync them: no name and no length changes, so it costs one sync of data.
+
+    Raises OSError.
+    """
+    os.lseek(descriptor, place, os.SEEK_SET)
+    kernel.write(path, descriptor, data)
+    kernel.sync_data(path, descriptor)
 
 
 class Lock:

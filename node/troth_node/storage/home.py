@@ -111,13 +111,22 @@ class Home:
         """Where the operator may have put a configuration."""
         return self.path / "config.toml"
 
+    def unsettle(self) -> None:
+        """Record that the node lives nowhere yet: until `settle` every start finds it moved. Raises HomeError."""
+        if not self.moved:
+            self._record(b"")
+            self.moved = True
+
     def settle(self) -> None:
         """Record that the node lives here: call it when restore mode is over. Raises HomeError."""
+        self._record(_host_record(self._lock))
+        self.moved = False
+
+    def _record(self, data: bytes) -> None:
         try:
-            replace_file(self.path / "host", _host_record(self._lock))
+            replace_file(self.path / "host", data)
         except OSError as error:
             raise _failed(self.path / "host", error) from error
-        self.moved = False
 
     def close(self) -> None:
         """Let the directory go; a second call does nothing."""
@@ -165,7 +174,7 @@ def _check_home(path: Path) -> None:
 def _fill(path: Path, lock: Lock, key: KeyPair, genesis: bytes) -> None:
     try:
         create_file(path / "genesis.bin", genesis)
-        Guard.create(path)
+        Guard.create(path).close()
         create_file(path / "host", _host_record(lock))
         create_file(path / "key", _encode_key(key))
     except GuardError as error:

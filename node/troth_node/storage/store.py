@@ -7,10 +7,13 @@ nothing was written and the store is still good. When it raises any other StoreE
 have dropped the pages that it failed to write, so a second fsync that succeeds would prove nothing. A
 poisoned store answers no call but `close`; the node stops and starts again from the disk.
 
+SQLite does not notice most damage, so every row carries a sum, which every read checks, and `open` checks those
+of all rows: see damage.py.
+
 SQLite's own checkpoints hide their errors, both the automatic ones and the one at close. Therefore they are
 switched off, and the store checkpoints by itself where an error can be seen.
 
-This is the only module that imports apsw. No other SQLite may open the file in this process: closing a second
+Only this package imports apsw. No other SQLite may open the file in this process: closing a second
 descriptor drops the first one's locks. One caller at a time; any thread.
 """
 
@@ -24,13 +27,23 @@ from typing import Any, Final, Self, assert_never
 
 import apsw
 
+from troth_node.storage.damage import (
+    ROWS_MODULUS,
+    TABLE_MARK,
+    check_rows,
+    check_structure,
+    explain,
+    read_meta,
+    row_damage,
+    row_sum,
+)
 from troth_node.storage.errors import LockHeld, StoreConflict, StoreError
-from troth_node.storage.files import PRIVATE_FILE_MODE, Lock, sync_directory
+from troth_node.storage.files import PRIVATE_FILE_MODE, Lock, rename_file, sync_directory, sync_file
 from troth_protocol.effects import Erase, Persist, Write
 
 __all__ = ["FORMAT", "Store", "StoreConflict", "StoreError"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _APPLICATION_ID: Final = 0x54726F74  # "Trot"
 _CHECKPOINT_PAGES: Final = 4_000  # 16 MiB of log: the price of reading it again after a crash is some 50 ms
@@ -45,20 +58,6 @@ _PRAGMAS: Final = (
     ("trusted_schema", "OFF", 0),  # a crafted file runs no code
     ("cell_size_check", "ON", 1),  # damage is found sooner
     ("mmap_size", "0", 0),  # an I/O error is an error, not a signal
-)
-
-_ADVICE: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
-    (apsw.BusyError, "locked by another program; close that program, then start again"),
-    (
-        apsw.NotADBError,
-        "not a Troth store, or its first page is damaged; restore a backup or move the file away",
-    ),
-    (apsw.CorruptError, "damaged; move it away, then restore a backup or rebuild from peers"),
-    (apsw.FullError, "the disk is full; free some space, then start again"),
-    (apsw.IOError, "the disk failed to read or write; check it, then start again"),
-    (apsw.CantOpenError, "cannot be opened; check that the path is a file and yours"),
-    (apsw.ReadOnlyError, "read-only; make the file and its directory writable, then start again"),
-    (apsw.PermissionsError, "access denied; check whose file it is"),
 )
 
 
@@ -79,6 +78,7 @@ class Store:
         self._fault: str | None = None
         self._log_pages = 0
         self._is_syncing = True
+        self._rows_sum = 0
         self.generation = 0
 
     @classmethod
@@ -96,7 +96,7 @@ class Store:
             return cls._open_locked(path, lock, tables)
         except apsw.Error as error:
             lock.release()
-            raise StoreError(_explain(path, error)) from error
+            raise StoreError(explain(path, error)) from error
         except OSError as error:
             lock.release()
             raise StoreError(f"{path}: {error.strerror}; check the directory and the disk") from error
@@ -112,15 +112,13 @@ class Store:
         try:
             _check_identity(path, connection)
             _configure(path, connection)
-            _check_structure(path, connection)
+            check_structure(path, connection)
             store = cls(path, connection, lock, tables)
             connection.set_wal_hook(store._note_log_pages)  # takes the place of automatic checkpoints
             for name in tables:
-                connection.execute(
-                    f'CREATE TABLE IF NOT EXISTS "{name}"'
-                    "(key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID"
-                )
-            store.generation = _read_meta(connection)["generation"]
+                _make_table(connection, name)
+            store._rows_sum = check_rows(path, connection)
+            store.generation = read_meta(connection)["generation"]
             sync_directory(path.parent)  # the log's name: SQLite syncs it too, but hides it if that fails
         except BaseException:
             connection.close(force=True)
@@ -150,12 +148,14 @@ class Store:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._is_syncing = durable
             connection.execute("BEGIN IMMEDIATE")
-            for write in writes:
-                self._write(connection, write)
+            rows_sum = (
+                self._rows_sum + sum(self._write(connection, write) for write in writes)
+            ) % ROWS_MODULUS
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'rows'", (rows_sum,))
             if generation != self.generation:
                 connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (generation,))
             connection.execute("COMMIT")
-            self.generation = generation
+            self.generation, self._rows_sum = generation, rows_sum
             self._checkpoint_if_long(connection)
         except apsw.Error as error:
             raise self._poison(error) from error
@@ -164,18 +164,27 @@ class Store:
             raise
         return generation
 
-    def _write(self, connection: apsw.Connection, write: Write) -> None:
+    def _write(self, connection: apsw.Connection, write: Write) -> int:
+        """One write; returns by how much it changes the sum of all rows."""
         match write:
             case Persist(table, key, value, once=False):
-                connection.execute(f'INSERT OR REPLACE INTO "{table}" VALUES (?, ?)', (key, value))
+                added = row_sum(table, key, value)
+                if _insert(connection, table, key, value, added):
+                    return added
+                gone = _sum_at(connection, table, key)
+                connection.execute(f'REPLACE INTO "{table}" VALUES (?, ?, ?)', (key, value, added))
+                return added - gone
             case Persist(table, key, value):
-                connection.execute(
-                    f'INSERT INTO "{table}" VALUES (?, ?) ON CONFLICT (key) DO NOTHING', (key, value)
-                )
-                if connection.changes() == 0 and _select(connection, table, key) != value:
+                added = row_sum(table, key, value)
+                if _insert(connection, table, key, value, added):
+                    return added
+                if _select(connection, table, key) != value:
                     raise StoreConflict(table, key)
+                return 0
             case Erase(table, key):
+                gone = _sum_at(connection, table, key)
                 connection.execute(f'DELETE FROM "{table}" WHERE key = ?', (key,))
+                return -gone
             case _ as never:
                 assert_never(never)
 
@@ -202,10 +211,12 @@ class Store:
         return self._scan_pages(table, prefix, start)
 
     def _scan_pages(self, table: str, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-        query = f'SELECT key, value FROM "{table}" WHERE key >= ? ORDER BY key LIMIT {_SCAN_ROWS}'
+        query = f'SELECT key, value, sum FROM "{table}" WHERE key >= ? ORDER BY key LIMIT {_SCAN_ROWS}'
         rows = self._read(query, start)
         while rows:
-            for key, value in rows:
+            for key, value, found in rows:
+                if found != row_sum(table, key, value):
+                    raise self._poison(row_damage(table, key))
                 if not key.startswith(prefix):
                     return
                 yield key, value
@@ -230,11 +241,11 @@ class Store:
             raise StoreError(f"{path}: {error.strerror}; choose another place for the copy") from error
         try:
             connection.execute("VACUUM INTO ?", (str(path),))
-            _sync_file(path)
+            sync_file(path)
             sync_directory(path.parent)
         except apsw.Error as error:
             path.unlink()
-            raise StoreError(f"no copy was made: {_explain(path, error)}") from error
+            raise StoreError(f"no copy was made: {explain(path, error)}") from error
         except OSError as error:
             path.unlink()
             raise StoreError(f"{path}: {error.strerror}; no copy was made, check that disk") from error
@@ -277,7 +288,7 @@ class Store:
             raise self._poison(error) from error
 
     def _poison(self, error: apsw.Error) -> StoreError:
-        self._fault = _explain(self._path, error)
+        self._fault = explain(self._path, error)
         return StoreError(self._fault)
 
     def _roll_back(self, connection: apsw.Connection) -> None:
@@ -293,8 +304,21 @@ class Store:
 
     def _checkpoint_if_long(self, connection: apsw.Connection) -> None:
         if self._log_pages >= _CHECKPOINT_PAGES:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)  # see damage.py
             self._log_pages = 0
+
+
+def _sum_at(connection: apsw.Connection, table: str, key: bytes) -> int:
+    for (found,) in connection.execute(f'SELECT sum FROM "{table}" WHERE key = ?', (key,)):
+        return int(found)
+    return 0
+
+
+def _insert(connection: apsw.Connection, table: str, key: bytes, value: bytes, check: int) -> bool:
+    """Insert a row where there is none; was there none?"""
+    query = f'INSERT INTO "{table}" VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING'
+    connection.execute(query, (key, value, check))
+    return connection.changes() == 1
 
 
 def _take_lock(path: Path) -> Lock:
@@ -308,8 +332,10 @@ def _take_lock(path: Path) -> Lock:
 
 def _create(path: Path) -> None:
     """A store appears under its name complete, so an empty or unmarked file of that name is always damage."""
-    if path.with_name(path.name + "-wal").exists():
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
         raise StoreError(f"{path}: missing beside its own log; restore both together, or move the log away")
+    log.unlink(missing_ok=True)
     fresh = path.with_name(path.name + ".new")
     for suffix in ("", "-journal"):
         fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
@@ -319,12 +345,21 @@ def _create(path: Path) -> None:
         connection.execute(
             f"PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA application_id = {_APPLICATION_ID};"
             "BEGIN; CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-            f"INSERT INTO meta VALUES ('format', {FORMAT}), ('generation', 0); COMMIT"
+            f"INSERT INTO meta VALUES ('format', {FORMAT}), ('generation', 0), ('rows', 0); COMMIT"
         )
     finally:
         connection.close(force=True)
-    fresh.rename(path)
-    sync_directory(path.parent)
+    rename_file(fresh, path)
+
+
+def _make_table(connection: apsw.Connection, name: str) -> None:
+    """Together with its name in the description, so that either without the other is damage."""
+    if TABLE_MARK + name not in read_meta(connection):
+        connection.execute(
+            f'BEGIN; CREATE TABLE "{name}"'
+            "(key BLOB PRIMARY KEY, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+            f"INSERT INTO meta VALUES ('{TABLE_MARK}{name}', 1); COMMIT"
+        )
 
 
 def _check_identity(path: Path, connection: apsw.Connection) -> None:
@@ -333,12 +368,16 @@ def _check_identity(path: Path, connection: apsw.Connection) -> None:
     connection.pragma("locking_mode", "EXCLUSIVE")
     if connection.pragma("application_id") != _APPLICATION_ID:
         raise StoreError(f"{path}: not a Troth store, or emptied; choose another path or restore a backup")
-    meta = _read_meta(connection)
-    if not {"format", "generation"} <= meta.keys():
+    meta = read_meta(connection)
+    if not {"format", "generation", "rows"} <= meta.keys():
         raise StoreError(f"{path}: damaged, its own description is missing; restore a backup")
     if meta["format"] > FORMAT:
         raise StoreError(
             f"{path}: format {meta['format']} is newer than {FORMAT}; start a newer version of the node"
+        )
+    if meta["format"] < FORMAT:
+        raise StoreError(
+            f"{path}: format {meta['format']} is older than {FORMAT}; move it away, the node rebuilds it from peers"
         )
 
 
@@ -353,34 +392,9 @@ def _configure(path: Path, connection: apsw.Connection) -> None:
             raise StoreError(f"{path}: SQLite keeps {name} at {actual}; use the SQLite that comes with apsw")
 
 
-def _check_structure(path: Path, connection: apsw.Connection) -> None:
-    [(finding,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
-    if finding != "ok":
-        line = " ".join(str(finding).split())
-        raise StoreError(
-            f"{path}: damaged ({line}); move it away, then restore a backup or rebuild from peers"
-        )
-
-
-def _read_meta(connection: apsw.Connection) -> dict[str, int]:
-    rows: list[tuple[Any, ...]] = connection.execute("SELECT key, value FROM meta").fetchall()
-    return dict(rows)
-
-
 def _select(connection: apsw.Connection, table: str, key: bytes) -> bytes | None:
-    query = f'SELECT value FROM "{table}" WHERE key = ?'
+    query = f'SELECT value, sum FROM "{table}" WHERE key = ?'
     rows: list[tuple[Any, ...]] = connection.execute(query, (key,)).fetchall()
+    if rows and rows[0][1] != row_sum(table, key, rows[0][0]):
+        raise row_damage(table, key)
     return rows[0][0] if rows else None
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _explain(path: Path, error: apsw.Error) -> str:
-    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "SQLite refused; report this")
-    return f"{path}: {advice} ({type(error).__name__}: {' '.join(str(error).split())})"

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +19,19 @@ import structlog
 import trio
 
 from troth_node.agent import Agent, Json
+from troth_node.documents import own_documents
 from troth_node.loader import load_agent
 from troth_node.player import Player
 from troth_node.runtime import Disk, Runtime
+from troth_node.storage.errors import StorageError
 from troth_node.storage.home import Home
 from troth_node.swarm.scenario import NodePlan, Plan
 from troth_protocol.core import EpochOpened, PeerFault, Restoring
 
 if TYPE_CHECKING:
     from trio_typing import TaskStatus  # libp2p brings stubs that hide trio's own types
+
+    from troth_node.transport.network import Network
 
 _PR_SET_PDEATHSIG: Final = 1
 #: Many small ops of one agent share an entry: twelve nodes on two cores have better things to do than to sign each.
@@ -42,18 +46,21 @@ class Pipes:
     status: int
 
 
-def main(plan: Plan, node: NodePlan, home: Path, pipes: Pipes) -> NoReturn:
+def main(
+    plan: Plan, node: NodePlan, home: Path, pipes: Pipes, make: Callable[..., Child] | None = None
+) -> NoReturn:
     """Run a node until told to stop; never returns to the caller's stack, which belongs to the supervisor."""
     code = 1
     try:
         _detach(home)
-        trio.run(partial(_Child(plan, node, home, pipes).run), strict_exception_groups=True)
+        trio.run(partial((make or Child)(plan, node, home, pipes).run), strict_exception_groups=True)
         code = 0
     except BaseException as error:  # noqa: BLE001 - the supervisor must hear of it, whatever it is
         reason = _first_line(error)
-        structlog.get_logger().error("node stopped", reason=reason, exc_info=True)
         with suppress(OSError):
             os.write(pipes.status, json.dumps({"event": "fault", "reason": reason}).encode() + b"\n")
+        with suppress(OSError):  # the log may be on the very disk that is full
+            structlog.get_logger().error("node stopped", reason=reason, exc_info=True)
     finally:
         with suppress(Exception):
             sys.stdout.flush()
@@ -64,6 +71,8 @@ def _first_line(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     text = str(error).splitlines()
+    if text and isinstance(error, StorageError):
+        return text[0]  # written for the operator
     return f"{type(error).__name__}: {text[0] if text else ''}"
 
 
@@ -93,7 +102,7 @@ def configure_log(stream: object) -> None:
     )
 
 
-class _Child:
+class Child:
     """The node's nursery tree: network, core, player, and the conversation with the supervisor."""
 
     def __init__(self, plan: Plan, node: NodePlan, home: Path, pipes: Pipes) -> None:
@@ -105,10 +114,8 @@ class _Child:
         self.player: Player | None = None
 
     async def run(self) -> None:
-        from troth_node.transport.network import Network  # noqa: PLC0415 - imported before the fork
-
         disk = Disk.open(Home.open(self.home))
-        network = Network(self.node.keys.seed)
+        network = self.make_network()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stop_on_signal, nursery.cancel_scope)
@@ -118,7 +125,7 @@ class _Child:
                     disk,
                     network,
                     self.node.name,
-                    self.agent.documents,
+                    own_documents(self.agent),
                     last_epoch=self.plan.epochs,
                     linger_ms=LINGER_MS,
                 )
@@ -134,13 +141,19 @@ class _Child:
         finally:
             disk.close()
 
+    def make_network(self) -> Network:
+        """The node's links."""
+        from troth_node.transport.network import Network  # noqa: PLC0415 - imported before the fork
+
+        return Network(self.node.keys.seed)
+
     async def _stop_on_signal(self, scope: trio.CancelScope) -> None:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
             async for _ in signals:
                 scope.cancel()
 
     async def _listen(
-        self, network: object, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, network: Network, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Control lines from the supervisor; the first one is the roster. Its end is our end."""
         buffer = b""
@@ -155,11 +168,8 @@ class _Child:
                         task_status.started()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def _connect(self, network: object, roster: Mapping[str, Mapping[str, str]]) -> None:
+    def _connect(self, network: Network, roster: Mapping[str, Mapping[str, str]]) -> None:
         """Link to the witnesses and to those whom we may buy from or sell to."""
-        from troth_node.transport.network import Network  # noqa: PLC0415 - imported before the fork
-
-        assert isinstance(network, Network)  # noqa: S101 - passed on by run()
         for name, peer in roster.items():
             if name != self.node.name and (self._needs(peer) or self._is_hub()):
                 network.connect(bytes.fromhex(peer["key"]), peer["address"])

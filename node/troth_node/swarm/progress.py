@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -47,9 +48,9 @@ class Progress:
             case "epoch":
                 self._epoch(line)
             case "ended":
-                self.say(
-                    f"[yellow]{process.plan.name} ended ({line['how']}); starting it again on its store[/]"
-                )
+                reason = f": {escape(str(line['reason']))}" if line["reason"] else ""
+                how = f"{line['how']}{reason}"
+                self.say(f"[yellow]{process.plan.name} ended ({how}); starting it again on its store[/]")
             case "restoring":
                 self.say(f"[yellow]{process.plan.name} signs nothing before epoch {line['until']}[/]")
             case _:

@@ -8,11 +8,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from troth_node.agent import Agent
+from troth_node.agent import Agent, Json
 from troth_node.audit import History, StoreAudit, audit_store, replay
 from troth_node.cli.failure import write_json
 from troth_node.loader import load_agent
@@ -114,7 +115,18 @@ def preload(plan: Plan) -> None:
     gc.freeze()  # what is shared stays shared: no child's collector writes to it
 
 
-def _run(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Report:
+@dataclass(frozen=True)
+class Drive:
+    """A run that is over: when it was up and when it ended (monotonic, s), what went wrong, the agents' own reports."""
+
+    started: float
+    ended: float
+    problems: list[str]
+    reports: Mapping[str, Mapping[str, Json]]
+
+
+def drive(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Drive:
+    """Run all nodes of a plan until its last epoch is sealed, showing how they fare; StorageError, AgentError."""
     progress = Progress(plan, is_quiet=is_quiet)
     progress.say(f"Starting {len(plan.nodes)} nodes of '{plan.scenario}' …")
     make_homes(plan, directory)
@@ -135,21 +147,27 @@ def _run(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Report
         progress.close()
         supervisor.stop()
     progress.say("Auditing every store …")
-    audits, history = audit_all(plan, directory, problems)
-    run_s = max(ended - started, 1e-9)
+    reports = {process.plan.name: process.report for process in supervisor.processes}
+    return Drive(started, ended, problems, reports)
+
+
+def _run(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Report:
+    done = drive(plan, directory, began, is_quiet=is_quiet)
+    audits, history = audit_all(plan, directory, done.problems)
+    run_s = max(done.ended - done.started, 1e-9)
     return make_report(
         plan,
         history,
         audits,
         replayed=plan.nodes[0].name,
-        problems=problems,
+        problems=done.problems,
         timing={
-            "start_s": round(started - began, 2),
+            "start_s": round(done.started - began, 2),
             "run_s": round(run_s, 2),
-            "audit_s": round(time.monotonic() - ended, 2),
+            "audit_s": round(time.monotonic() - done.ended, 2),
             "entries_per_s": round(history.entries / run_s, 2),
         },
-        reports={process.plan.name: process.report for process in supervisor.processes},
+        reports=done.reports,
     )
 
 

@@ -301,18 +301,20 @@ def _genesis(scenario: Scenario, plans: list[NodePlan], epochs: int) -> Genesis:
         protocol=1,
         name=scenario.name,
         pacing=Pacing(pacing.epoch_ms, pacing.grace_ms, pacing.slot_ms, pacing.slot_max_ms),
-        rules=_rules(scenario.rules),
+        rules=_rules(scenario.rules, epochs),
         holders=tuple(holders),
         topics=tuple(_shorten(_topic(part), epochs) for part in topics),
         reserve=atoms(scenario.reserve),
     )
 
 
-def _rules(part: RulesPart) -> Rules:
+def _rules(part: RulesPart, epochs: int) -> Rules:
+    """Nothing of a run is pruned before its end: the audit executes every close again."""
     fields = msgspec.structs.asdict(part)
-    return Rules(
+    rules = Rules(
         **{key: atoms(value) if isinstance(value, Decimal) else value for key, value in fields.items()}
     )
+    return replace(rules, evidence_epochs=max(rules.evidence_epochs, epochs))
 
 
 def _topic(part: TopicPart) -> Topic:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from troth_node.agent import Json
 from troth_node.swarm.scenario import NodePlan, Plan
@@ -46,6 +46,8 @@ class Process:
     fault: str = ""
 
 
+#: Runs a node in its own process; like `child.main`.
+Main = Callable[..., NoReturn]
 #: What the supervisor tells its audience: the process and one status line of it.
 Audience = Callable[[Process, dict[str, Json]], None]
 
@@ -53,8 +55,18 @@ Audience = Callable[[Process, dict[str, Json]], None]
 class Supervisor:
     """All node processes of one swarm."""
 
-    def __init__(self, plan: Plan, directory: Path, audience: Audience) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        directory: Path,
+        audience: Audience,
+        *,
+        main: Main | None = None,
+        restarts_max: int = RESTARTS_MAX,
+    ) -> None:
         self.plan = plan
+        self.main = main
+        self.restarts_max = restarts_max
         self.audience = audience
         self.processes = [Process(node, directory / node.name) for node in plan.nodes]
         self.is_stopping = False
@@ -75,12 +87,12 @@ class Supervisor:
             self._close_inherited()
             os.close(control_write)
             os.close(status_read)
-            main(self.plan, process.plan, process.home, Pipes(control_read, status_write))
+            (self.main or main)(self.plan, process.plan, process.home, Pipes(control_read, status_write))
         os.close(control_read)
         os.close(status_write)
         os.set_blocking(status_read, False)
         process.pid, process.control, process.status = pid, control_write, status_read
-        process.address, process.buffer = "", b""
+        process.address, process.buffer, process.fault = "", b"", ""
         self._selector.register(status_read, selectors.EVENT_READ, process)
 
     def _close_inherited(self) -> None:
@@ -162,7 +174,7 @@ class Supervisor:
             return
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         self.audience(process, {"event": "ended", "how": how, "reason": process.fault})
-        if process.restarts >= RESTARTS_MAX or (code > 0 and not process.epoch):
+        if process.restarts >= self.restarts_max or (code > 0 and not process.epoch):
             raise SwarmError(
                 f"node {process.plan.name} ended with {how}. {process.fault} See {process.home}/node.log"
             )

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from troth_node.agent import Agent, Forecast, Production, QuestionView, Signal, Want
 from troth_node.dealings import Dealings
+from troth_node.documents import own_documents
 from troth_node.duties import OwnCommit
 from troth_node.exchanges import TABLE as EXCHANGES
 from troth_node.exchanges import Exchanges
@@ -41,7 +42,7 @@ _OPS: Final = {LockOp: "lock", Unlock: "unlock", Accuse: "accuse"}
 class Seller(Agent):
     """Sells one hint for a price."""
 
-    documents = (DOCUMENT,)
+    documents: tuple[str, ...] = (DOCUMENT,)
     price = PRICE
     is_quick = True
 
@@ -118,10 +119,7 @@ class Bazaar(Stage):
         self._ops: dict[bytes, str] = {}
         self._running: set[int] = set()
         super().__init__(witnesses + 2, witnesses, genesis=bazaar_genesis(witnesses, commit))
-
-    def documents(self, agent: int) -> tuple[str, ...]:
-        """The seller's hint."""
-        return (DOCUMENT,) if agent == self.seller else ()
+        self.documents[self.seller] = own_documents(cast[0]())
 
     def seated(self, agent: int, core: Core) -> None:
         """Seller and buyer get a player of their own."""

@@ -76,7 +76,16 @@ def agree(
 ) -> Agree:
     """A citation promised from buyer to seller, signed by both or by whoever is named."""
     agreement = Agreement(
-        net.key(buyer), net.key(seller), net.question(index), "doc", weight, 0, 0, 0, 1, digest(b"transcript")
+        net.key(buyer),
+        net.key(seller),
+        net.question(index),
+        digest(b"doc"),
+        weight,
+        0,
+        0,
+        0,
+        1,
+        digest(b"transcript"),
     )
     data = AGREEMENT.encode(agreement)
     by = [sign_agreement(net.keys[agent], net.network, data) for agent in signers or (buyer, seller)]

@@ -17,6 +17,7 @@ from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTime
 from troth_protocol.genesis import Genesis, Pacing, Rules, Topic
 from troth_protocol.log.ops import Op
 from troth_protocol.log.rows import Account
+from troth_protocol.market.document import Document
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import MESSAGES, Message
 
@@ -46,7 +47,10 @@ class Seat:
 
 
 class Stage:
-    """A network of `agents` cores, all linked; the first `witnesses` of them witness and attest."""
+    """A network of `agents` cores, all linked; the first `witnesses` of them witness and attest.
+
+    `documents` may say, before they start, by which documents agents sell.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Stage:
         )
         self.network = self.genesis.network()
         self.seats = [Seat(KeyPair.from_seed(seed(number))) for number in range(agents)]
+        self.documents: dict[int, tuple[Document, ...]] = {}
         self.post: list[Mail] = []
         self.sent: list[Mail] = []
 
@@ -116,7 +121,8 @@ class Stage:
             seat.starts += 1
             seat.timers = {}
             nonce = digest(seat.keys.public + bytes([seat.starts]))
-            profile = Profile(f"agent {agent}", self.documents(agent), "stage", nonce, is_restored)
+            documents = self.documents.get(agent, ())
+            profile = Profile(f"agent {agent}", documents, "stage", nonce, is_restored)
             seat.core = Core(self.genesis, seat.keys, seat.disk, profile)
             self.seated(agent, seat.core)
             seat.core.start()
@@ -126,10 +132,6 @@ class Stage:
                     seat.core.link_up(self.key(other))
                     self.flush(other)
             self.flush(agent)
-
-    def documents(self, agent: int) -> tuple[str, ...]:
-        """What an agent sells, by name."""
-        return ()
 
     def seated(self, agent: int, core: Core) -> None:
         """A core is made and about to start."""

@@ -15,12 +15,13 @@ from troth_node.testing.actor import Actor
 from troth_node.testing.samples import COIN, PACING, RULES, TOKEN, sample_genesis, seed
 from troth_node.testing.twists import FILTERS, TWISTS, Forker
 from troth_node.testing.world import Disk, Faults, SimNode, World
+from troth_protocol.close.ballots import CANDIDATE, DOMAINS, CandidateMsg, VoteMsg, read_slot
 from troth_protocol.close.ballots import MESSAGES as BALLOTS
-from troth_protocol.close.ballots import VoteMsg
 from troth_protocol.close.findings import load_findings
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.core import Core, EpochOpened
+from troth_protocol.evidence import verify_evidence
 from troth_protocol.genesis import Phases
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.entry import Header, load_entry
@@ -29,6 +30,7 @@ from troth_protocol.log.ops import Bond
 from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Account, Offence
 from troth_protocol.wire.codec import decode
+from troth_protocol.wire.crypto import preimage, verify_known
 from troth_protocol.wire.messages import Ballot, Message, ReportMsg, SealVote, StoredAck, Submit, VoteFor
 
 CHAOS_MS: Final = 2_500
@@ -118,6 +120,9 @@ class Recorder:
         match message:
             case VoteFor():
                 self.once((me, "vote", message.entry), message.vote)
+                header = self.headers.get(message.entry)
+                if header is not None:
+                    self.once((me, "place", header.epoch, header.author, header.seq), message.entry)
             case StoredAck():
                 assert (me, message.epoch) not in self._reported, "an ack after the own report"
             case ReportMsg():
@@ -151,6 +156,11 @@ class Recorder:
             assert isinstance(slot, dict)
             kind = "end" if found.vote in ("finalize", "skip") else found.vote
             self.once((me, kind, message.epoch, slot["slot"]), (found.vote, found.payload))
+        elif isinstance(found, CandidateMsg):
+            signed = preimage(DOMAINS[CANDIDATE], core.chain.network, found.payload)
+            if verify_known(me, signed, found.signature):  # else it passes another leader's on
+                slot_number = read_slot(CANDIDATE, found.payload)[2]
+                self.once((me, "candidate", message.epoch, slot_number), found.payload)
 
     def credited(self, core: Core, entry: bytes) -> None:
         """A payee believes that an entry is final, whoever's it is."""
@@ -225,6 +235,7 @@ class Trial:
                 world.twists[key] = TWISTS[kind]()
         if self.forker is not None:
             world.filters[self.keys[-1]] = self.forker.filter
+            self.forker.headers = self.recorder.headers
         for _ in range(self.options.partitions):
             world.at(self._rng.randrange(CHAOS_MS), self._partition)
         for _ in range(self.options.crashes):
@@ -297,8 +308,8 @@ class Trial:
             node.fuse = None
             self._restart(node)
         for core in self.cores():
-            if core.witness is not None:
-                self.accused.update(core.witness.forks)
+            for evidence in core.docket.due():
+                self.accused.add(verify_evidence(evidence, self.network).offender)
 
     def _say(self, node: SimNode, peer: bytes, message: Message) -> None:
         if node.keys.public not in self.hostile:
@@ -405,7 +416,7 @@ class Trial:
             for _, offence in core.chain.state.items("offences", Offence):
                 assert offence.offender not in self.honest, f"{offence.kind}: an honest node was convicted"
             for key, account in _accounts(core):
-                assert (account.offences > 0) >= (key in self.accused), "a fork was seen and not punished"
+                assert (account.offences > 0) >= (key in self.accused), "an offence was seen and not punished"
 
 
 @lru_cache(maxsize=4096)

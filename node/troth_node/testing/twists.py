@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial as bind
 
+from troth_node.testing.contradictions import CONTRADICTIONS, make_contradicts
 from troth_node.testing.world import Filter, SimNode, Twist, World
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.report import sign_report
 from troth_protocol.close.seal import SEAL, Seal, sign_seal
 from troth_protocol.core import Core
 from troth_protocol.errors import Invalid
-from troth_protocol.log.entry import Entry, load_entry, make_entry
+from troth_protocol.log.entry import Entry, Header, load_entry, make_entry
 from troth_protocol.log.ops import Transfer
 from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate, Vote, sign_votes
 from troth_protocol.wire.codec import encode
@@ -230,6 +231,7 @@ class Forker:
     def __init__(self, chance: float = 0.5, last_epoch: int = HUGE) -> None:
         self.chance = chance
         self.last_epoch = last_epoch
+        self.headers: dict[bytes, Header] = {}
         self._entries: dict[bytes, Entry] = {}
         self._votes: dict[bytes, dict[int, Vote]] = {}
 
@@ -240,6 +242,7 @@ class Forker:
             return
         first, second = (self._entry(world, core) for _ in range(2))
         self._entries |= {first.id: first, second.id: second}
+        self.headers |= {first.id: first.header, second.id: second.header}
         witnesses = [member.key for member in core.chain.committee.members]
         world.rng.shuffle(witnesses)
         middle = world.rng.randint(1, len(witnesses))
@@ -307,6 +310,7 @@ TWISTS: Mapping[str, Callable[[], Twist]] = {
     "boasts": lambda: boasts,
     "seals_otherwise": lambda: seals_otherwise,
     **{f"lies_{style}": bind(make_lies, style) for style in LIES},
+    **{f"commits_{kind}": bind(make_contradicts, kind) for kind in CONTRADICTIONS},
 }
 #: …and what they do with what they receive.
 FILTERS: Mapping[str, Filter] = {"votes_for_all": votes_for_all}

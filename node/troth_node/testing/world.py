@@ -99,6 +99,7 @@ class World:
         self.twins: dict[bytes, SimNode] = {}
         self.friends: dict[bytes, frozenset[bytes]] = {}
         self.cut_links: set[frozenset[bytes]] = set()
+        self.makers: dict[bytes, Callable[[SimNode], Core]] = {}  # who is no core in memory
         self.twists: dict[bytes, Twist] = {}
         self.filters: dict[bytes, Filter] = {}
         self.down_ms = (50, 1_500)
@@ -129,11 +130,7 @@ class World:
         node.timers = {}
         node.fuse = None
         key = node.keys.public
-        nonce = digest(key + node.starts.to_bytes(4, "big"))
-        profile = Profile(node.name, (), "sim", nonce, node.is_restored)
-        core = node.core = Core(self.genesis, node.keys, node.disk, profile)
-        if self.on_say is not None:
-            self._listen(node, core)
+        core = node.core = self.makers.get(key, self._make)(node)
         core.start()
         for other in [*self.nodes.values(), *self.twins.values()]:
             if other.core is not None and other is not node:
@@ -141,6 +138,14 @@ class World:
                 core.link_up(other.keys.public)
                 self.flush(other)
         self.flush(node)
+        return core
+
+    def _make(self, node: SimNode) -> Core:
+        nonce = digest(node.keys.public + node.starts.to_bytes(4, "big"))
+        profile = Profile(node.name, (), "sim", nonce, node.is_restored)
+        core = Core(self.genesis, node.keys, node.disk, profile)
+        if self.on_say is not None:
+            self._listen(node, core)
         return core
 
     def _listen(self, node: SimNode, core: Core) -> None:
@@ -158,9 +163,10 @@ class World:
 
     def crash(self, key: bytes) -> None:
         """Kill a node: its disk stays, everything else is gone."""
-        self._crash(self.nodes[key])
+        self.lose(self.nodes[key])
 
-    def _crash(self, node: SimNode) -> None:
+    def lose(self, node: SimNode) -> None:
+        """A node is gone, whoever killed it."""
         node.core = None
         node.crashes += 1
         node.said.clear()
@@ -195,7 +201,7 @@ class World:
         """The power fails during a batch, and comes back later."""
         for effect in self._survivors(effects, last):
             self._apply(node, effect)
-        self._crash(node)
+        self.lose(node)
         self.at(self.rng.randint(*self.down_ms), lambda: self._power(node))
 
     def _power(self, node: SimNode) -> None:

@@ -39,7 +39,7 @@ DOMAINS: Final[Mapping[str, str]] = {
 }
 
 #: What an honest member never signs beside a kind in one slot, unless it is the same statement again. The machine asks
-#: it before it signs (which is R2 to R5), and the judge of evidence asks it afterwards.
+#: it before it signs (which is R2 to R5), and whoever listens asks it afterwards: each pair is a kind of evidence.
 EXCLUDES: Final[Mapping[str, tuple[str, ...]]] = {
     CANDIDATE: (CANDIDATE,),  # R2: a leader proposes once
     NOTARIZE: (NOTARIZE,),  # R3: one notarize vote in a slot
@@ -248,11 +248,16 @@ def _read_parent(fields: _Proposal) -> Statement | None:
 
 def read_statement(instance: Instance, kind: str, payload: bytes) -> Statement:
     """Read what a vote says. Raises Invalid: wrong_epoch, wrong_set, bad_field, and what the codec refuses."""
-    fields = _PLACE.decode(payload)
+    fields = _read_vote(kind, payload)
     _check_instance(instance, fields)
+    return Statement(kind, fields.slot, fields.candidate or b"")
+
+
+def _read_vote(kind: str, payload: bytes) -> _Place:
+    fields = _PLACE.decode(payload)
     if (fields.candidate is None) != (kind == SKIP):
         raise Invalid("bad_field", f"{kind}: a vote names a candidate unless it skips")
-    return Statement(kind, fields.slot, fields.candidate or b"")
+    return fields
 
 
 def read_ballot(instance: Instance, message: VoteMsg) -> Ballot:
@@ -306,28 +311,13 @@ def verify_decision(
     return found.value
 
 
-def verify_equivocation(
-    instance: Instance, key: bytes, first: Signed, second: Signed, verify: Verify = crypto.verify
-) -> int:
-    """The slot in which `key` signed two things that exclude each other. Honest members cannot be convicted.
+def read_slot(kind: str, payload: bytes) -> tuple[int, bytes, int]:
+    """Epoch, set digest and slot that a signed payload names, for whoever has no agreement at hand.
 
-    Raises Invalid: no_conflict, bad_signature, and as `read_candidate` and `read_statement`.
+    Raises Invalid: bad_field, and what the codec and the fields refuse.
     """
-    slots = [_slot(instance, signed) for signed in (first, second)]
-    same = (first.kind, first.payload) == (second.kind, second.payload)
-    if slots[0] != slots[1] or same or second.kind not in EXCLUDES[first.kind]:
-        raise Invalid("no_conflict", f"{first.kind} and {second.kind}")
-    for signed in (first, second):
-        check_signature(instance.network, key, signed, verify)
-    return slots[0]
-
-
-def _slot(instance: Instance, signed: Signed) -> int:
-    if signed.kind not in EXCLUDES:
-        raise Invalid("unknown_kind", f"{signed.kind:.40}")
-    if signed.kind == CANDIDATE:
-        return read_candidate(instance, CandidateMsg(signed.payload, signed.signature)).slot
-    return read_statement(instance, signed.kind, signed.payload).slot
+    fields = _PROPOSAL.decode(payload) if kind == CANDIDATE else _read_vote(kind, payload)
+    return fields.epoch, fields.set, fields.slot
 
 
 def _check_instance(instance: Instance, fields: _Place | _Proposal) -> None:

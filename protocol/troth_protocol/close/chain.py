@@ -108,6 +108,19 @@ class Chain:
             case _:
                 raise Invalid("bad_row", "seal row")
 
+    def committee_of(self, epoch: int) -> Committee | None:
+        """The witness set of an epoch, the open one at the latest; None if the seal that names it is not held."""
+        if epoch == self.epoch:
+            return self.committee
+        if epoch == 1:
+            return genesis_committee(self.genesis)
+        held = self.seal(epoch - 1) if epoch > 1 else None
+        return None if held is None else load_committee(held[1])
+
+    def leader_offset(self) -> int:
+        """The turn that leads slot 0 of the open epoch's agreement."""
+        return int.from_bytes(self.prev[:4], "big") % len(self.committee.members)
+
     def logs(self, cut: Findings) -> dict[bytes, list[Stored]]:
         """The entries of a cut; Invalid("missing") if one is not stored or is another one than the cut names."""
         found = {author: self.book.log(author, seq) for author, (seq, _) in sorted(cut.heads.items())}

@@ -14,7 +14,6 @@ from typing import Final
 from troth_protocol.genesis import Rules
 from troth_protocol.log.rows import Account, Claim, Lock
 from troth_protocol.log.state import State
-from troth_protocol.market.exchange import ExchangeTerms
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import PPM
 
@@ -72,12 +71,14 @@ def _lock_of(state: State, key: bytes) -> Lock:
     return lock
 
 
-def misdelivered(state: State, terms: ExchangeTerms) -> list[tuple[bytes, Lock, Claim]]:
-    """The claimed locks by which these terms were paid: same buyer, seller and hash. In order of their ids."""
+def misdelivered(
+    state: State, buyer: bytes | int, seller: bytes, key_hash: bytes | int
+) -> list[tuple[bytes, Lock, Claim]]:
+    """The claimed locks by which an exchange was paid. In order of their ids."""
     found = []
     for key, claim in state.items("claims", Claim):
         lock = _lock_of(state, key)
-        if (lock.payer, lock.to, lock.hash) == (terms.buyer, terms.seller, terms.hash):
+        if (lock.payer, lock.to, lock.hash) == (buyer, seller, key_hash):
             found.append((key, lock, claim))
     return found
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 from troth_protocol.close.ballots import Instance
 from troth_protocol.close.chain import OWN_REPORT, Chain
 from troth_protocol.close.consensus import Consensus
+from troth_protocol.close.docket import Docket
 from troth_protocol.close.execute import Closed
-from troth_protocol.close.findings import EVIDENCE_MAX, Findings, load_findings, merge
+from troth_protocol.close.findings import Findings, load_findings, merge
 from troth_protocol.close.gather import Gatherer
 from troth_protocol.close.outputs import (
     ArmTimer,
@@ -27,16 +28,13 @@ from troth_protocol.close.outputs import (
     SendTo,
     Validate,
 )
-from troth_protocol.close.punish import is_due, offence_key
 from troth_protocol.close.report import Report, encode_value, load_report, load_value, sign_report
 from troth_protocol.close.seal import SignedSeal, collect, sign_seal, verify_seal_vote
 from troth_protocol.close.serve import Server
+from troth_protocol.close.watch import Watch
 from troth_protocol.effects import Effects
 from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
-from troth_protocol.evidence import entry_fork, verify_evidence, vote_forks
-from troth_protocol.log.entry import Entry
 from troth_protocol.log.keep import epoch_key
-from troth_protocol.log.vote import Certificate
 from troth_protocol.log.witness import Witness
 from troth_protocol.wire.chunks import Chunks
 from troth_protocol.wire.codec import Value, decode, encode
@@ -50,17 +48,28 @@ _STOPPED, _REPORT, _SEAL = b"stopped", OWN_REPORT, b"seal"
 class Closer:
     """One witness's close of one epoch. Made when the epoch opens; restored from disk after a crash."""
 
-    def __init__(self, keys: KeyPair, chain: Chain, witness: Witness, server: Server, out: Effects) -> None:
+    def __init__(
+        self,
+        keys: KeyPair,
+        chain: Chain,
+        witness: Witness,
+        server: Server,
+        out: Effects,
+        *,
+        docket: Docket,
+        watch: Watch,
+    ) -> None:
         self.keys = keys
         self.chain = chain
         self.witness = witness
         self.server = server
         self.out = out
+        self.docket = docket
+        self.watch = watch
         self.gatherer = Gatherer(chain, out)
         server.reports = self.gatherer
         self.own: Report | None = None
         self.result: tuple[SignedSeal, Closed, Chunks] | None = None
-        self.evidence: dict[bytes, bytes] = {}
         self._prefix = epoch_key(chain.epoch)
         self._pending: list[bytes] = []
         self._decided: bytes | None = None
@@ -72,9 +81,8 @@ class Closer:
 
     def _make_agreement(self) -> Consensus:
         chain, pacing = self.chain, self.chain.genesis.pacing
-        offset = int.from_bytes(chain.prev[:4], "big") % len(chain.committee.members)
         restored = dict(chain.archive.scan(BALLOT_TABLE, self._prefix))
-        instance = Instance(chain.network, chain.epoch, chain.committee, offset)
+        instance = Instance(chain.network, chain.epoch, chain.committee, chain.leader_offset())
         return Consensus(instance, self.keys, pacing.slot_ms, pacing.slot_max_ms, restored)
 
     def _key(self, what: bytes) -> bytes:
@@ -116,33 +124,9 @@ class Closer:
 
     def _findings(self) -> Findings:
         findings = Findings(heads=self.chain.book.moved(), claims=dict(self.witness.claims))
-        for data in self.leftover():
+        for data in self.docket.due():
             findings.add_evidence(data)
         return findings
-
-    def leftover(self) -> list[bytes]:
-        """All evidence gathered: for the report, and for the next one as long as no close has punished it."""
-        for first, second in self.witness.forks.values():
-            self.accuse(entry_fork(first, second))
-        return list(self.evidence.values())
-
-    def accuse(self, data: bytes) -> bool:
-        """Keep evidence, one piece for each offence; False if it proves none that is still to be punished."""
-        try:
-            proof = verify_evidence(data, self.chain.network)
-        except Invalid:
-            return False
-        if len(self.evidence) >= EVIDENCE_MAX or not is_due(
-            self.chain.state, self.chain.genesis.rules, self.chain.epoch, proof
-        ):
-            return False
-        self.evidence.setdefault(offence_key(proof.kind, proof.offender), data)
-        return True
-
-    def compare(self, entry: Entry, certificate: Certificate) -> None:
-        """Hold shown votes against those of the entry stored at that place: whoever signed both is convicted."""
-        for data in vote_forks(self.chain.book, entry, certificate):
-            self.accuse(data)
 
     def _restore_report(self, row: bytes) -> None:
         chain = self.chain
@@ -237,7 +221,7 @@ class Closer:
                 case Decided():
                     self._decide(output.value)
                 case accused:
-                    self.out.notice(accused)
+                    self.watch.accused(accused)
 
     def _ballot(self, message: Value) -> Ballot:
         return Ballot(self.chain.epoch, encode(message))

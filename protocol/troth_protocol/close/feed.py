@@ -35,21 +35,24 @@ class Feed:
         """Send everybody what was stored since the last time: a book keeps its entries in causal order."""
         for peer in self._places:
             while self._places[peer] < len(self.book.stored):
-                items = self._next(self._places[peer])
-                self.out.send(peer, Entries(self.book.epoch, items))
-                self._places[peer] += len(items)
+                count, items = self._next(self._places[peer], peer)
+                self._places[peer] += count
+                if items:
+                    self.out.send(peer, Entries(self.book.epoch, items))
 
-    def _next(self, place: int) -> tuple[tuple[bytes, bytes], ...]:
-        """At least one entry, and as many more as one answer may hold."""
+    def _next(self, place: int, peer: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
+        """As many entries as one answer may hold, one at least, but the peer's own; and how many were looked at."""
         out: list[tuple[bytes, bytes]] = []
-        size_bytes = 0
+        count = size_bytes = 0
         for stored in islice(self.book.stored.values(), place, place + ITEMS_MAX):
-            item = _item(stored)
-            size_bytes += len(item[0]) + len(item[1])
-            if out and size_bytes > FEED_BYTES:
-                break
-            out.append(item)
-        return tuple(out)
+            if stored.entry.header.author != peer:
+                item = _item(stored)
+                size_bytes += len(item[0]) + len(item[1])
+                if out and size_bytes > FEED_BYTES:
+                    break
+                out.append(item)
+            count += 1
+        return count, tuple(out)
 
 
 def _item(stored: Stored) -> tuple[bytes, bytes]:

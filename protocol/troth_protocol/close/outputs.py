@@ -62,7 +62,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Accused:
-    """Two signed statements of one member that exclude each other; `verify_equivocation` convicts on them."""
+    """Two signed statements of one member that exclude each other: `ballot_fork` makes evidence of them."""
 
     member: bytes
     slot: int

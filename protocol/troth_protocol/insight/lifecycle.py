@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from troth_protocol.genesis import Genesis, Rules
+from troth_protocol.genesis import Genesis, Rules, Topic
 from troth_protocol.insight.contribution import content_key
 from troth_protocol.insight.fixed import floor_log2_ppm
 from troth_protocol.insight.flow import FlowNode, FlowResult, Record, flow, rise
@@ -24,7 +24,8 @@ from troth_protocol.insight.oracle import (
 )
 from troth_protocol.insight.prior import compute_prior
 from troth_protocol.insight.results import AttesterLine, ForecastLine, PaymentLine, Settlement
-from troth_protocol.insight.score import Score, Wager, log_span, score_question
+from troth_protocol.insight.rules import score_shares
+from troth_protocol.insight.score import Score, Scores, Wager, log_span, score_question
 from troth_protocol.log.rows import (
     Account,
     Attestation,
@@ -49,6 +50,8 @@ def open_questions(state: State, genesis: Genesis, network: bytes, epoch: int) -
         key = topic.name.encode()
         empty = tuple((0,) * len(counts) for counts in topic.prior)
         counts = (state.find("topics", key, TopicRow) or TopicRow(empty)).counts
+        if topic.prior_fixed:
+            counts = empty
         for index in topic.indices(epoch):
             category = topic.category(index)
             prior = compute_prior(counts[category], topic.prior[category], genesis.rules.epsilon_ppm)
@@ -82,7 +85,7 @@ def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settle
         state.items("questions", Question), key=lambda item: (item[1].opens, item[1].topic, item[1].index)
     )
     ending = [(key, question) for key, question in ordered if question.commit_last() == epoch]
-    _fix_pots(state, genesis.rules, ending, entries)
+    _fix_pots(state, genesis, ending, entries)
     closing = [key for key, question in ordered if question.closes() == epoch]
     places = _places(state, frozenset(closing))
     settled = []
@@ -146,18 +149,19 @@ def _to_reserve(state: State, amount: int) -> None:
 
 def _fix_pots(
     state: State,
-    rules: Rules,
+    genesis: Genesis,
     ending: Sequence[tuple[bytes, Question]],
     entries: Mapping[bytes, list[tuple[bytes, Commit]]],
 ) -> None:
     """At the end of the commit phase: cap what rides on the questions by what their oracle is worth, set E aside."""
+    rules = genesis.rules
     total_bond = sum(_attester_bonds(state).values())
     limit = value_limit(total_bond, rules.attest_penalty_ppm, rules.value_ppm)
     left = limit
     for key, question in ending:
         wagers = {commit_key: commit.wager for commit_key, commit in entries.get(key, []) if commit.wager}
         staked = sum(wagers.values())
-        emission = min(question.emission, (staked + rules.house) // 2) if staked else 0
+        emission = genesis.topic(question.topic).pot(staked, rules.house) if staked else 0
         # The epoch's cap is shared by the questions whose commit phases end together, in their order.
         scaled, returned = scale_wagers(staked + emission, left, wagers)
         pot = min(scale_amount(emission, staked + emission, left), state.totals().reserve)
@@ -299,9 +303,7 @@ def _settle(
     rules = genesis.rules
     wagering = {commit.author: (commit_key, commit) for commit_key, commit in commits if commit.wager}
     wagers = [Wager(author, c.wager, c.ppm if c.revealed else None) for author, (_, c) in wagering.items()]
-    scores = score_question(
-        question.prior, question.pot, rules.house, rules.kappa_ppm, rules.epsilon_ppm, wagers, outcome
-    )
+    scores = _score(genesis.topic(question.topic), rules, question, wagers, outcome)
     incomes = {row.author: _record(state, question.topic, row) for row in scores.rows}
     _to_reserve(state, scores.to_reserve + question.pot - scores.net())
     for row in scores.rows:
@@ -323,6 +325,14 @@ def _settle(
         for row in scores.rows
     )
     return _settlement(key, question, outcome, attesters, forecasts, payments)
+
+
+def _score(topic: Topic, rules: Rules, question: Question, wagers: Sequence[Wager], outcome: int) -> Scores:
+    if topic.rule is not None:
+        return score_shares(topic.rule, question.pot, rules.house, rules.epsilon_ppm, wagers, outcome)
+    return score_question(
+        question.prior, question.pot, rules.house, rules.kappa_ppm, rules.epsilon_ppm, wagers, outcome
+    )
 
 
 def _record(state: State, topic: str, row: Score) -> int:

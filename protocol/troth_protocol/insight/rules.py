@@ -1,4 +1,4 @@
-"""Rules kept for comparison: each shares a fixed pot among forecasters. None of them settles anything.
+"""Rules kept for comparison: each shares a fixed pot among forecasters. They settle only topics that name them.
 
 For shares w_i = m_i / M of the weights, the outcome o and the score g_i of score.py (epsilon sets its scale):
 
@@ -12,20 +12,22 @@ For shares w_i = m_i / M of the weights, the outcome o and the score g_i of scor
                s_i = 1 - B_i / 2 within 0 and 1, B_i = sum over outcomes k of (p_i(k) - [k = o])**2
 
 Each exact share is rounded down; what that leaves (and the slack of nawm) is the remainder.
+
+Where a topic names one, the pot is E = min(emission, (M + H) / 2) and the weights are the revealed wagers. A wager is
+a weight and no stake: revealed it returns whole, and a share is never negative.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from troth_protocol.errors import Invalid
+from troth_protocol.genesis import RuleName
 from troth_protocol.insight.prior import validate_epsilon, validate_ppm
-from troth_protocol.insight.score import log_span, market_gain
+from troth_protocol.insight.score import Score, Scores, Wager, log_span, market_gain
 from troth_protocol.wire.schema import PPM
-
-RuleName: TypeAlias = Literal["nawm", "posterior", "wswm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,25 @@ def share_pot(
         return {one.id: 0 for one in participants}, pot
     shares = RULES[rule](pot, participants, outcome, log_span(epsilon_ppm))
     return {one.id: share for one, share in zip(participants, shares, strict=True)}, pot - sum(shares)
+
+
+def score_shares(
+    rule: RuleName, emission: int, house: int, epsilon_ppm: int, wagers: Sequence[Wager], outcome: int
+) -> Scores:
+    """Score one question by a rule for comparison: revealed wagers return whole, and share E by their weight.
+
+    An unrevealed wager is lost, as with `kelly`, but enters a record as 0. The two scores of `kelly` are not computed
+    (0). Raises what `share_pot` raises.
+    """
+    pot = min(emission, (sum(item.wager for item in wagers) + house) // 2)
+    people = [Participant(item.author, item.wager, item.ppm) for item in wagers if item.ppm is not None]
+    shares, _ = share_pot(rule, pot, people, outcome, epsilon_ppm)
+    rows = tuple(_settled(item, shares.get(item.author, 0)) for item in wagers)
+    return Scores(rows, sum(item.wager for item in wagers if item.ppm is None), pot)
+
+
+def _settled(item: Wager, share: int) -> Score:
+    return Score(item.author, 0 if item.ppm is None else item.wager, share, share, 0, 0)
 
 
 def _nawm(pot: int, participants: Sequence[Participant], outcome: int, span: int) -> list[int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from troth_protocol.errors import Invalid
 from troth_protocol.wire.crypto import KeyPair, object_id, preimage, verify_known
-from troth_protocol.wire.schema import AMOUNT, EPOCH, HASH, ID, KEY, PPM, Record, optional, text, uint
+from troth_protocol.wire.schema import AMOUNT, EPOCH, HASH, ID, KEY, PPM, Record, optional, uint
 
 AGREEMENT_DOMAIN = "troth/agreement/1"
 
@@ -15,14 +15,15 @@ AGREEMENT_DOMAIN = "troth/agreement/1"
 class Agreement:
     """Who gets which signal for which question, and the citation weight that pays for it.
 
-    `transcript` is the digest of the accepted message, so the negotiation behind the terms cannot be rewritten.
-    `deliver` is the epoch in which the seller delivers; `price` is 0 when the signal is paid by citation alone.
+    `document` is the id of the signal document. `transcript` is the digest of the accepted message, so the negotiation
+    behind the terms cannot be rewritten. `deliver` is the epoch in which the seller delivers; `price` is 0 when the
+    signal is paid by citation alone.
     """
 
     buyer: bytes
     seller: bytes
     question: bytes
-    document: str
+    document: bytes
     min_weight_ppm: int
     min_wager: int
     floor: int
@@ -39,7 +40,7 @@ AGREEMENT = Record(
         "buyer": KEY,
         "seller": KEY,
         "question": ID,
-        "document": text(128),
+        "document": ID,
         "min_weight_ppm": uint(PPM),
         "min_wager": AMOUNT,
         "floor": AMOUNT,

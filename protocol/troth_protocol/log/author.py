@@ -16,6 +16,7 @@ from troth_protocol.log.entry import DEPS_MAX, OPS_MAX, Entry, make_entry
 from troth_protocol.log.evaluate import OFFENCES_MAX
 from troth_protocol.log.keep import keep, place_key
 from troth_protocol.log.ops import OPS, Op, Resume
+from troth_protocol.log.patience import Patience
 from troth_protocol.log.payee import payees
 from troth_protocol.log.vote import CERTIFICATE, Certificate, Vote, verify_vote
 from troth_protocol.wire.codec import Value, pack
@@ -60,6 +61,7 @@ class _Flight:
     votes: dict[int, Vote] = field(default_factory=dict)
     certificate: Certificate | None = None
     acks: set[int] = field(default_factory=set)
+    patience: Patience = field(default_factory=Patience)
 
 
 class Author:
@@ -226,7 +228,10 @@ class Author:
         flight.certificate = Certificate(flight.entry.id, book.epoch, votes)
         self._flight = None
         self._unacked[flight.entry.id] = flight
-        keep(book, self.out, flight.entry, flight.certificate)
+        flight.patience = Patience()
+        # Only a witness says that it has stored it; any other author's is with the witnesses.
+        is_witness = book.committee.index(self.keys.public) is not None
+        keep(book, self.out, flight.entry, flight.certificate, lazy=not is_witness)
         data = CERTIFICATE.encode(flight.certificate)
         members = list(enumerate(book.committee.members))
         self.out.tell(
@@ -254,18 +259,29 @@ class Author:
 
     def resend(self, peer: bytes | None = None) -> None:
         """Send what is under way again, to everybody who has not answered (or to one peer that came back)."""
-        if self.book is None:
-            return
-        for index, member in enumerate(self.book.committee.members):
-            if peer in (None, member.key):
-                self._resend_to(index, member.key)
+        flights = [*self._unacked.values(), *([self._flight] if self._flight else [])]
+        for flight in flights:
+            self._resend(flight, peer)
 
-    def _resend_to(self, index: int, key: bytes) -> None:
-        for flight in self._unacked.values():
-            if index not in flight.acks and flight.certificate is not None:
-                self.out.send(key, Certified(CERTIFICATE.encode(flight.certificate), flight.entry.data))
-        if self._flight is not None and index not in self._flight.votes:
-            self.out.send(key, Submit(self._flight.entry.data))
+    def resend_late(self) -> None:
+        """An interval is over: send again what has waited long enough."""
+        flights = [*self._unacked.values(), *([self._flight] if self._flight else [])]
+        for flight in flights:
+            if flight.patience.is_over():
+                self._resend(flight, None)
+
+    def _resend(self, flight: _Flight, peer: bytes | None) -> None:
+        members = self.book.committee.members if self.book is not None else ()
+        answered = flight.acks if flight.certificate is not None else flight.votes.keys()
+        keys = [
+            member.key
+            for index, member in enumerate(members)
+            if index not in answered and peer in (None, member.key)
+        ]
+        if flight.certificate is None:
+            self.out.tell(keys, Submit(flight.entry.data))
+        else:
+            self.out.tell(keys, Certified(CERTIFICATE.encode(flight.certificate), flight.entry.data))
 
     def supply(self, peer: bytes, ids: tuple[bytes, ...]) -> None:
         """A witness misses entries: send those that the book holds. Nobody else is answered at such a length."""

@@ -46,6 +46,7 @@ class LogBook:
         self.places: dict[tuple[bytes, int], bytes] = {}
         self._views: dict[bytes, LogView] = {}
         self._heads: dict[bytes, tuple[int, bytes]] = {}
+        self._judged: dict[bytes, Delta] = {}
 
     def head(self, author: bytes) -> tuple[int, bytes]:
         """Sequence number and id of an author's newest certified entry, this epoch's or the sealed one."""
@@ -93,11 +94,16 @@ class LogBook:
             raise Missing(missing)
         if (header.seq - 1, header.prev) != self.head(header.author):
             raise Invalid("wrong_place", f"entry {header.seq} does not follow the head of its log")
+        known = self._judged.get(entry.id)
+        if known is not None:
+            return known  # its log stands where it stood: the same entry does the same again
         self._validate_incarnation(entry)
         deltas = {dep: self.stored[dep].delta for dep in entry.deps}
         if any(delta.author == header.author for delta in deltas.values()):
             raise Invalid("bad_deps", "deps are entries of others")
-        return evaluate(self.view(header.author), entry, deltas, is_certified=is_certified)
+        delta = evaluate(self.view(header.author), entry, deltas, is_certified=is_certified)
+        self._judged[entry.id] = delta
+        return delta
 
     def _validate_incarnation(self, entry: Entry) -> None:
         current, is_first = self._incarnation(entry.header.author)
@@ -140,6 +146,7 @@ class LogBook:
         view = self.view(header.author)
         view.apply(entry, delta, deltas)
         self._views[header.author] = view
+        del self._judged[entry.id]
         self.stored[entry.id] = Stored(entry, certificate, delta)
         self.places[header.author, header.seq] = entry.id
         self._heads[header.author] = (header.seq, entry.id)

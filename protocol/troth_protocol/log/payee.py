@@ -5,6 +5,7 @@ A certificate alone may have been shown to nobody else: it counts once more than
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from troth_protocol.effects import Effects
@@ -12,6 +13,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook
 from troth_protocol.log.entry import Entry
 from troth_protocol.log.ops import LockOp, Op, Transfer
+from troth_protocol.log.patience import Patience
 from troth_protocol.log.vote import CERTIFICATE, Certificate, verify_certificate
 from troth_protocol.wire.messages import Certified
 
@@ -32,6 +34,7 @@ class _Shown:
     entry: Entry
     certificate: Certificate
     acks: set[int] = field(default_factory=set)
+    patience: Patience = field(default_factory=Patience)
 
 
 def payees(ops: tuple[Op, ...]) -> tuple[bytes, ...]:
@@ -62,17 +65,24 @@ class Payee:
         if certificate.entry != entry.id or certificate.epoch != self.book.epoch:
             raise Invalid("wrong_epoch", "the certificate is not for this entry and epoch")
         verify_certificate(certificate, self.book.network, self.book.committee)
-        self._shown[entry.id] = _Shown(entry, certificate)
-        self.resend()
+        shown = self._shown[entry.id] = _Shown(entry, certificate)
+        # Whoever voted for it has it already.
+        voters = frozenset(vote.member for vote in certificate.votes)
+        self._push(shown, voters, None)
+        self._push(shown, self._others(voters), entry.data)
 
-    def resend(self) -> None:
-        """Push what is not final yet again, to whoever has not acknowledged it."""
+    def resend_late(self) -> None:
+        """An interval is over: push again what has waited long enough, to whoever has not acknowledged it."""
         for shown in self._shown.values():
-            if not self._is_final(shown):
-                message = Certified(CERTIFICATE.encode(shown.certificate), shown.entry.data)
-                for index, member in enumerate(self.book.committee.members):
-                    if index not in shown.acks:
-                        self.out.send(member.key, message)
+            if not self._is_final(shown) and shown.patience.is_over():
+                self._push(shown, self._others(shown.acks), shown.entry.data)
+
+    def _others(self, members: AbstractSet[int]) -> frozenset[int]:
+        return frozenset(range(len(self.book.committee.members))) - members
+
+    def _push(self, shown: _Shown, members: AbstractSet[int], entry: bytes | None) -> None:
+        keys = [self.book.committee.members[index].key for index in sorted(members)]
+        self.out.tell(keys, Certified(CERTIFICATE.encode(shown.certificate), entry))
 
     def stored(self, peer: bytes, entries: tuple[bytes, ...]) -> None:
         """Store-acks arrived on this node's own links."""

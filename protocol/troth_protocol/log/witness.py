@@ -6,6 +6,9 @@ acks leave at `flush`, the lock with the vote in front of them, so one synced wr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook, Missing
@@ -17,11 +20,14 @@ from troth_protocol.log.vote import BATCH_MAX, VOTE, Certificate, Vote, sign_vot
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import ITEMS_MAX, Refuse, StoredAck, VoteFor
 
+#: Who is told of two headers at one place of a log.
+OnFork: TypeAlias = Callable[[SignedHeader, SignedHeader], None]
+
 
 class Witness:
     """One witness during one epoch."""
 
-    def __init__(self, keys: KeyPair, book: LogBook, out: Effects) -> None:
+    def __init__(self, keys: KeyPair, book: LogBook, out: Effects, on_fork: OnFork | None = None) -> None:
         self.keys = keys
         self.book = book
         self.out = out
@@ -29,6 +35,7 @@ class Witness:
         self.votes: dict[bytes, Vote] = {}
         self.forks: dict[bytes, tuple[SignedHeader, SignedHeader]] = {}
         self.claims: dict[bytes, bytes] = {}
+        self._on_fork = on_fork
         self.is_stopped = False
         self.is_reported = False
         self._pending: list[Entry] = []
@@ -36,6 +43,7 @@ class Witness:
         self._asked: dict[bytes, bytes] = {}
         self._acks: dict[bytes, list[bytes]] = {}
         self._known: dict[bytes, bytes] = {}
+        self._votes_by_data: dict[bytes, VoteFor] = {}
 
     def restore_vote(self, entry: Entry, vote: Vote) -> None:
         """Take back a vote that is on disk, at start."""
@@ -84,6 +92,13 @@ class Witness:
         else:
             self._vote(peer, entry)
 
+    def is_voted(self, peer: bytes, data: bytes) -> bool:
+        """Answer, without another look, bytes that have a vote."""
+        vote = self._votes_by_data.get(data)
+        if vote is not None:
+            self.out.send(peer, vote)
+        return vote is not None
+
     def _occupant(self, place: tuple[bytes, int]) -> Entry | None:
         if place in self.locks:
             return self.locks[place]
@@ -103,8 +118,12 @@ class Witness:
         )
 
     def _note_fork(self, entry: Entry, locked: Entry) -> None:
-        if locked.header.incarnation == entry.header.incarnation:  # else it is refused, but proves nothing
-            self.forks.setdefault(entry.header.author, (locked.signed, entry.signed))
+        author, pair = entry.header.author, (locked.signed, entry.signed)
+        if locked.header.incarnation != entry.header.incarnation:
+            return  # it is refused, but proves nothing
+        if author not in self.forks and self._on_fork is not None:
+            self._on_fork(*pair)
+        self.forks.setdefault(author, pair)
 
     def _vote(self, peer: bytes, entry: Entry) -> None:
         try:
@@ -127,7 +146,7 @@ class Witness:
 
         Raises Invalid for a bad certificate and FaultBoundBroken for an impossible one.
         """
-        known = entry or self._find(certificate.entry)
+        known = entry or self.find(certificate.entry)
         if known is None:
             self.out.send(peer, Refuse(certificate.entry, "missing", "entry unknown", (certificate.entry,)))
             return False
@@ -155,7 +174,8 @@ class Witness:
             self._acks.setdefault(peer, []).append(entry)
         return entry is not None
 
-    def _find(self, entry: bytes) -> Entry | None:
+    def find(self, entry: bytes) -> Entry | None:
+        """The entry of that id, if it is stored or voted for here."""
         stored = self.book.stored.get(entry)
         return self._locked.get(entry) if stored is None else stored.entry
 
@@ -177,7 +197,8 @@ class Witness:
             self.out.persist("votes", key, pack_vote(entry, vote), once=True)
             self.votes[entry.id] = vote
         for entry, vote in zip(batch, votes, strict=True):
-            self.out.send(self._asked.pop(entry.id), VoteFor(entry.id, VOTE.encode(vote)))
+            message = self._votes_by_data[entry.data] = VoteFor(entry.id, VOTE.encode(vote))
+            self.out.send(self._asked.pop(entry.id), message)
 
     def stop(self) -> None:
         """Freeze: no vote of this epoch is signed from now on; storing and serving go on."""

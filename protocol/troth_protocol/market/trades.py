@@ -33,7 +33,6 @@ from troth_protocol.wire.schema import (
 )
 
 NONCE_BYTES: Final = 16
-DOCUMENT_MAX_BYTES: Final = 128
 REASON_MAX_BYTES: Final = 200
 PAYLOAD_MAX_BYTES: Final = 64 * 1024
 #: The largest payload, contribution and salt with their names, and the tag; with its terms it fits into evidence.
@@ -45,6 +44,7 @@ TERMS_MAX_BYTES: Final = 1024
 class Request:
     """A buyer asks one seller for a signal; its id names the negotiation, and `nonce` tells two alike apart.
 
+    `document` is the id of the signal document, which the buyer has read and the seller ships.
     `min_weight_ppm` is the citation weight that the buyer has in mind; `deliver` is the last epoch in which the
     signal is of use to it, `expires` the last one in which it waits for an answer.
     """
@@ -53,7 +53,7 @@ class Request:
     seller: bytes
     nonce: bytes
     question: bytes
-    document: str
+    document: bytes
     min_weight_ppm: int
     deliver: int
     expires: int
@@ -187,7 +187,7 @@ _TABLE: Final[Mapping[type[Body], tuple[str, Mapping[str, Kind]]]] = {
             "seller": KEY,
             "nonce": fixed(NONCE_BYTES),
             "question": ID,
-            "document": text(DOCUMENT_MAX_BYTES),
+            "document": ID,
             "min_weight_ppm": uint(PPM),
             "deliver": EPOCH,
             "expires": EPOCH,

@@ -27,16 +27,17 @@ from troth_protocol.wire.schema import (
 OBJECT_MAX_BYTES = 132 * 1024
 ITEMS_MAX = 4096
 DOCUMENTS_MAX = 32
+TEXT_MAX_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First on every link, and again when it changes: who this is and how far it has come."""
+    """First on every link, and again when it changes: who this is, what it sells (name, id), how far it has come."""
 
     software: str
     network: bytes
     name: str
-    documents: tuple[str, ...]
+    documents: tuple[tuple[str, bytes], ...]
     epoch: int
 
 
@@ -223,6 +224,28 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class WantDocument:
+    """Send the signal document of that id."""
+
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentMsg:
+    """The signal document of that id; without a text, it is not held here."""
+
+    id: bytes
+    text: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceMsg:
+    """Evidence of an offence that no close has punished yet."""
+
+    evidence: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """One signed message of a negotiation or delivery; its kind is inside the signed bytes."""
 
@@ -254,6 +277,9 @@ Message: TypeAlias = (
     | WantHead
     | Head
     | Gone
+    | WantDocument
+    | DocumentMsg
+    | EvidenceMsg
     | Trade
 )
 
@@ -265,7 +291,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
             "software": text(64),
             "network": ID,
             "name": text(64),
-            "documents": many(text(128), DOCUMENTS_MAX),
+            "documents": many(row(text(128), ID), DOCUMENTS_MAX),
             "epoch": EPOCH,
         },
     ),
@@ -312,6 +338,9 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
         {"nonce": HASH, "epoch": EPOCH, "entry": optional(_OBJECT)},
     ),
     Gone: ("gone", {"what": text(32), "epoch": EPOCH}),
+    WantDocument: ("want_document", {"document": ID}),
+    DocumentMsg: ("document", {"id": ID, "text": optional(blob(TEXT_MAX_BYTES))}),
+    EvidenceMsg: ("evidence", {"evidence": _OBJECT}),
     Trade: ("trade", {"body": blob(200_000), "signature": SIGNATURE}),
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Generic, Never, TypeAlias, TypeVar, cast
 
 from troth_protocol.errors import Invalid
@@ -183,9 +183,17 @@ class Record(Generic[T_co]):
         self._make = make
         self._names = frozenset(fields)
         self._loads = tuple((key, kind.load, kind.optional) for key, kind in sorted(fields.items()))
-        self._dumps = tuple(
+        self._dumps: tuple[tuple[str, Dump, Callable[[object], object]], ...] = tuple(
             (key, cast("Dump", kind.dump), attrgetter(key)) for key, kind in sorted(fields.items())
         )
+
+    def tagged(self, tag: str) -> Record[T_co]:
+        """The same record with its own name in the field `tag`, which is written and passed over when read."""
+        twin = Record(self.name, self._make, self.fields)
+        twin._names |= {tag}
+        name = (tag, cast("Dump", _same), lambda _: self.name)
+        twin._dumps = tuple(sorted((*self._dumps, name), key=itemgetter(0)))
+        return twin
 
     def load(self, value: Value) -> T_co:
         """Check a decoded value; Invalid("bad_field") names the first field that is wrong."""
@@ -234,22 +242,20 @@ class Variant(Generic[T]):
     def __init__(self, tag: str, records: Mapping[type[T], Record[T]]) -> None:
         self.tag = tag
         self.records = {record.name: record for record in records.values()}
-        self._of_class = dict(records)
+        self._of_class = {kind: record.tagged(tag) for kind, record in records.items()}
+        self._of_name = {record.name: record for record in self._of_class.values()}
 
     def load(self, value: Value) -> T:
         """Check a decoded value; Invalid("unknown_kind") when the catalogue has no such name."""
         name = value.get(self.tag) if type(value) is dict else None
-        record = self.records.get(name) if type(name) is str else None
-        if record is None or type(value) is not dict:
+        record = self._of_name.get(name) if type(name) is str else None
+        if record is None:
             raise Invalid("unknown_kind", f"{self.tag} {name!r:.40}")
-        return record.load({key: item for key, item in value.items() if key != self.tag})
+        return record.load(value)
 
     def dump(self, item: T) -> Value:
         """The value that loads to `item`, tag included."""
-        record = self._of_class[type(item)]
-        out = cast(dict[str, Value], record.dump(item))
-        out[self.tag] = record.name
-        return dict(sorted(out.items()))
+        return self._of_class[type(item)].dump(item)
 
     def decode(self, data: bytes) -> T:
         """Load from canonical bytes."""

@@ -1,4 +1,4 @@
-"""agreement.json: candidates, votes and slot certificates of a close, what they decide and whom they convict."""
+"""agreement.json: candidates, votes and slot certificates of a close, and what they decide."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from troth_protocol.close.ballots import (
     Candidate,
     CandidateMsg,
     Instance,
-    Signed,
     SlotCertificate,
     Statement,
     propose,
@@ -108,23 +107,7 @@ def _decided(name: str, candidate: Candidate, made: SlotCertificate) -> Case:
     return valid(name, check="decision", **setting(), **fields, decided=candidate.value.hex())
 
 
-def _statement(kind: str, candidate: Candidate | None, slot: int, signer: str = "emil") -> Signed:
-    payload = Statement(kind, slot, candidate.id if candidate else b"").payload(AT)
-    return Signed(kind, payload, _sign(keys(signer), kind, payload))
-
-
-def _pair(first: Signed, second: Signed, key: bytes = keys("emil").public) -> dict[str, Json]:
-    shown = [
-        {"kind": one.kind, "payload": one.payload.hex(), "signature": one.signature.hex()}
-        for one in (first, second)
-    ]
-    return {"check": "conflict", **setting(), "member": key.hex(), "first": shown[0], "second": shown[1]}
-
-
 def _good() -> list[Case]:
-    dora = keys("dora").public
-    two = (_statement(NOTARIZE, FIRST, 0), _statement(NOTARIZE, OTHER, 0))
-    both = (_statement(SKIP, None, 0), _statement(FINALIZE, FIRST, 0))
     return [
         _proposed("a candidate of the first slot", FIRST),
         _proposed("a candidate with a parent", SECOND),
@@ -137,9 +120,6 @@ def _good() -> list[Case]:
         _decided(
             "a decision in a later slot", SECOND, _certificate(FINALIZE, SECOND, 2, ["dora", "emil", "fay"])
         ),
-        valid("two candidates in one slot", **_pair(FIRST.signed, OTHER.signed, dora), slot=0),
-        valid("two notarize votes in one slot", **_pair(*two), slot=0),
-        valid("skip and finalize in one slot", **_pair(*both), slot=0),
     ]
 
 
@@ -267,30 +247,11 @@ def _bad_decisions() -> list[Case]:
     ]
 
 
-def _no_conflicts() -> list[Case]:
-    notarize, finalize = _statement(NOTARIZE, FIRST, 0), _statement(FINALIZE, FIRST, 0)
-    rows: list[tuple[str, str, Signed, Signed]] = [
-        ("no_conflict", "one vote twice", notarize, notarize),
-        ("no_conflict", "notarize and finalize", notarize, finalize),
-        ("no_conflict", "notarize and skip", notarize, _statement(SKIP, None, 0)),
-        ("no_conflict", "votes in two slots", notarize, _statement(NOTARIZE, SECOND, 2)),
-        ("bad_signature", "votes of two members", notarize, _statement(NOTARIZE, OTHER, 0, "fay")),
-        ("bad_signature", "a vote that was changed", notarize, _spoiled(_statement(NOTARIZE, OTHER, 0))),
-    ]
-    return [
-        invalid(code, f"a conflict: {what}", **_pair(first, second)) for code, what, first, second in rows
-    ]
-
-
-def _spoiled(one: Signed) -> Signed:
-    return Signed(one.kind, one.payload, flipped(one.signature, 0))
-
-
 def agreement() -> Json:
     """The file agreement.json."""
-    bad = [*_bad_candidates(), *_bad_votes(), *_bad_certificates(), *_bad_decisions(), *_no_conflicts()]
+    bad = [*_bad_candidates(), *_bad_votes(), *_bad_certificates(), *_bad_decisions()]
     return cases(
-        "The close's agreement (04): candidates, votes, slot certificates, decisions, conflicts.",
+        "The close's agreement (04): candidates, votes, slot certificates, decisions.",
         _good(),
         bad,
     )

@@ -47,7 +47,7 @@ TITLES: Final = (
     "reveals, a claim paid, a log resumed",
     "a witness without a report",
     "votes opened",
-    "the question settles",
+    "the question settles, and a witness that contradicted itself is accused",
 )
 FINDINGS: Final = Findings(
     heads={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from troth_protocol.evidence import EVIDENCE, EntryFork, SeenVote, VoteFork, entry_fork
@@ -14,6 +14,7 @@ from troth_protocol.wire.codec import decode, encode
 from troth_protocol.wire.crypto import KeyPair, digest, preimage
 
 from .common import NETWORK, OTHER_NETWORK, Case, Json, cases, changed, flipped, hexed, invalid, keys, valid
+from .contradictions import convicting, refusals
 from .sales import accusation, broken, ciphertext_of, terms_of
 from .talks import BUYER, SELLER
 from .votes import EPOCH, SET, committee
@@ -46,31 +47,47 @@ def _halves(first: SignedHeader, second: SignedHeader) -> bytes:
 def _votes(
     first: SeenVote, second: SeenVote, witness: bytes = DORA.public, digest_of_set: bytes = SET.digest
 ) -> bytes:
-    return EVIDENCE.encode(VoteFork(witness, digest_of_set, first, second))
+    pair = sorted((first, second), key=lambda seen: seen.header.header)
+    return EVIDENCE.encode(VoteFork(witness, digest_of_set, *pair))
 
 
 def _seen(entry: Entry, vote: Vote | None = None) -> SeenVote:
     return SeenVote(entry.signed, vote or _vote(entry))
 
 
-def _good(name: str, data: bytes, kind: str, offender: bytes, epoch: int = EPOCH) -> Case:
-    proves = {"kind": kind, "offender": offender.hex(), "epoch": epoch}
+def _good(
+    name: str, data: bytes, kind: str, offender: bytes, place: Mapping[str, Json], epoch: int = EPOCH
+) -> Case:
+    proves = {"kind": kind, "offender": offender.hex(), "epoch": epoch, "place": place}
     return valid(name, check="evidence", network=NETWORK.hex(), bytes=hexed(data), proves=proves)
 
 
 def _convicting() -> list[Case]:
     batched = _vote(TWO, among=[digest(b"a"), digest(b"b")])
     restored = _entry(1, incarnation=1)
+    entry, vote = {"incarnation": 0, "seq": 3}, {"author": ALMA.public.hex(), "seq": 3}
+    dora = ("vote_fork", DORA.public, vote)
     return [
-        _good("two entries at one place", _fork(ONE, TWO), "entry_fork", ALMA.public),
-        _good("the halves in the other order", _halves(*_unordered()), "entry_fork", ALMA.public),
-        _good("two votes at one place", _votes(_seen(ONE), _seen(TWO)), "vote_fork", DORA.public),
-        _good("a vote of a batch", _votes(_seen(ONE), _seen(TWO, batched)), "vote_fork", DORA.public),
-        _good("votes across an incarnation", _votes(_seen(ONE), _seen(restored)), "vote_fork", DORA.public),
-        *(
-            _good(f"misdelivery: {what}", accusation(terms, data, key), "misdelivery", SELLER.public, 15)
-            for what, data, terms, key in broken()
-        ),
+        _good("two entries at one place", _fork(ONE, TWO), "entry_fork", ALMA.public, entry),
+        _good("two votes at one place", _votes(_seen(ONE), _seen(TWO)), *dora),
+        _good("a vote of a batch", _votes(_seen(ONE), _seen(TWO, batched)), *dora),
+        _good("votes across an incarnation", _votes(_seen(ONE), _seen(restored)), *dora),
+        *(_good(name, data, kind, DORA.public, place) for name, data, kind, place in convicting()),
+        *_misdelivered(),
+    ]
+
+
+def _misdelivered() -> list[Case]:
+    return [
+        _good(
+            f"misdelivery: {what}",
+            accusation(terms, data, key),
+            "misdelivery",
+            SELLER.public,
+            {"buyer": terms.buyer.hex(), "hash": terms.hash.hex()},
+            terms.until,
+        )
+        for what, data, terms, key in broken()
     ]
 
 
@@ -113,6 +130,7 @@ def _fork_refusals() -> list[tuple[str, str, bytes]]:
     bad_half = replace(TWO.signed, signature=flipped(TWO.signed.signature, 0))
     return [
         ("not_evidence", "one entry twice", _halves(ONE.signed, ONE.signed)),
+        ("bad_order", "the halves in the other order", _halves(*_unordered())),
         ("not_evidence", "two places of one log", _fork(ONE, _entry(2, seq=4))),
         ("not_evidence", "two epochs", _fork(ONE, _entry(2, epoch=EPOCH + 1))),
         ("not_evidence", "two incarnations", _fork(ONE, _entry(2, incarnation=1))),
@@ -135,11 +153,17 @@ def _fork_refusals() -> list[tuple[str, str, bytes]]:
 def _vote_refusals() -> list[tuple[str, str, bytes]]:
     """Pairs of votes that convict nobody."""
     good, other = _seen(ONE), _seen(TWO)
+    low, high = sorted((good, other), key=lambda seen: seen.header.header)
     another_set = committee([1, 1, 1, 1])
     bad_vote = replace(_vote(TWO), signature=flipped(_vote(TWO).signature, 0))
     bad_author = SeenVote(_resigned(TWO, keys("bruno")), _vote(TWO))
     return [
         ("not_evidence", "one vote twice", _votes(good, good)),
+        (
+            "bad_order",
+            "votes in the other order",
+            EVIDENCE.encode(VoteFork(DORA.public, SET.digest, high, low)),
+        ),
         ("not_evidence", "votes at two places", _votes(good, _seen(_entry(2, seq=4)))),
         ("not_evidence", "votes for two logs", _votes(good, _seen(_entry(2, signer=keys("bruno"))))),
         (
@@ -193,9 +217,9 @@ def _form_refusals() -> list[tuple[str, str, bytes]]:
 
 def evidence() -> Json:
     """The file evidence.json."""
-    bad = [*_fork_refusals(), *_vote_refusals(), *_delivered(), *_form_refusals()]
+    bad = [*_fork_refusals(), *_vote_refusals(), *refusals(), *_delivered(), *_form_refusals()]
     return cases(
-        "Evidence (03, forks; 06, exchange): what a key must never have signed, proved from bytes alone.",
+        "Evidence (11): signed statements that one key must never make, proved from bytes alone.",
         _convicting(),
         [
             invalid(code, what, check="evidence", network=NETWORK.hex(), bytes=hexed(data))

@@ -29,6 +29,9 @@ WIDE: Final = replace(
     questions=9,
     per_epoch=4,
 )
+BATCHED: Final = replace(
+    COIN, name="batched", batches=(2, 0, 3), every=7, questions=5, per_epoch=0, first=1, prior=((1, 3),)
+)
 
 
 def _state_and_questions(genesis: Genesis) -> tuple[str, list[Json]]:
@@ -82,6 +85,17 @@ def _documents() -> list[Case]:
         _good(
             "64 outcomes, categories, four questions an epoch, a leap day",
             document([ALMA], topics=(COIN, WIDE)),
+        ),
+        _good(
+            "batches, a share of wagers and house, a fixed prior, a rule for comparison",
+            document(
+                [ALMA],
+                topics=(replace(BATCHED, emission_ppm=100_000, prior_fixed=True, rule="wswm"), COIN),
+            ),
+        ),
+        _good(
+            "a batch that opens later, and what may be left out as if it were",
+            document([ALMA], topics=(replace(BATCHED, first=2, emission_ppm=500_000, prior_fixed=False),)),
         ),
         _good("all there can ever be", document([rich], topics=())),
     ]
@@ -144,6 +158,11 @@ BAD: Final[tuple[tuple[str, Callable[[Genesis], bytes]], ...]] = (
     ("a category without a prior", _topic(categories=(0, 1))),
     ("a prior of another length", _topic(prior=((5, 5, 5),))),
     ("a pseudo-count of 0", _topic(prior=((0, 5),))),
+    ("batches without every", _topic(batches=(1,), per_epoch=0)),
+    ("every without batches", _topic(every=7)),
+    ("batches every no epochs", _topic(batches=(1,), every=0, per_epoch=0)),
+    ("batches and so many an epoch", _topic(batches=(1,), every=7)),
+    ("batches that are not all questions", _topic(batches=(1, 1), every=7, per_epoch=0)),
     ("no commit phase", _phases(commit=0)),
     ("an attest phase of one epoch", _phases(attest=1)),
     ("a reveal phase of one epoch", _phases(reveal=1)),
@@ -166,6 +185,14 @@ def _bad() -> list[Case]:
         ("missing_field", "no reserve", changed(data, reserve=None)),
         ("unknown_field", "a field too many", changed(data, zzz=1)),
         ("unknown_field", "a rule too many", changed(data, rules=rules["rules"] | {"zzz": 1})),
+        ("bad_field", "a share above a half", _topic(emission_ppm=500_001)(base)),
+        ("bad_field", "an unknown rule", _topic(rule="kelly")(base)),
+        ("bad_field", "no batch", _topic(batches=(), every=7, per_epoch=0, questions=0)(base)),
+        (
+            "bad_field",
+            "a batch of 10,001",
+            _topic(batches=(10_001,), every=7, per_epoch=0, questions=10_001)(base),
+        ),
         ("trailing", "a byte after it", data + b"\x00"),
         ("empty", "no bytes", b""),
         ("bad_field", "a list", encode([])),

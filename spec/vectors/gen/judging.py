@@ -86,7 +86,7 @@ def _agree(
     signers: tuple[str, str] | None = None,
 ) -> Agree:
     terms = Agreement(
-        public(buyer), public(seller), question, "doc", weight, 0, 0, 0, EPOCH, digest(b"offer")
+        public(buyer), public(seller), question, digest(b"doc"), weight, 0, 0, 0, EPOCH, digest(b"offer")
     )
     data = AGREEMENT.encode(terms)
     one, two = (sign_agreement(keys(name), NETWORK, data) for name in signers or (buyer, seller))

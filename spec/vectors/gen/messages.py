@@ -20,7 +20,7 @@ FULL: Final[Mapping[str, Mapping[str, Json]]] = {
         "software": "troth 1",
         "network": NETWORK,
         "name": "alma",
-        "documents": ["weather"],
+        "documents": [["weather", A]],
         "epoch": 7,
     },
     "submit": {"entry": b"entry"},
@@ -45,6 +45,9 @@ FULL: Final[Mapping[str, Mapping[str, Json]]] = {
     "want_head": {"nonce": A},
     "head": {"nonce": A, "epoch": 7, "entry": b"entry"},
     "gone": {"what": "seals", "epoch": 7},
+    "want_document": {"document": A},
+    "document": {"id": A, "text": b"text"},
+    "evidence": {"evidence": b"evidence"},
     "trade": {"body": b"body", "signature": SIGNATURE},
 }
 FULL_BALLOTS: Final[Mapping[str, Mapping[str, Json]]] = {
@@ -60,8 +63,10 @@ CATALOGUES: Final = {
 }
 #: (code, what, catalogue, message, fields): bounds passed by one, and words for numbers.
 BOUNDS: Final[tuple[tuple[str, str, str, str, dict[str, Json]], ...]] = (
-    ("bad_field", "33 documents", "message", "hello", {"documents": ["x"] * 33}),
-    ("bad_field", "a document's name of 129 bytes", "message", "hello", {"documents": ["x" * 129]}),
+    ("bad_field", "33 documents", "message", "hello", {"documents": [["x", A]] * 33}),
+    ("bad_field", "a document's name of 129 bytes", "message", "hello", {"documents": [["x" * 129, A]]}),
+    ("bad_field", "a document without an id", "message", "hello", {"documents": [["x"]]}),
+    ("bad_field", "a document of 32,769 bytes", "message", "document", {"text": bytes(32_769)}),
     ("bad_field", "a network id of 31 bytes", "message", "hello", {"network": bytes(31)}),
     ("bad_field", "a negative epoch", "message", "hello", {"epoch": -1}),
     ("bad_field", "a bool for an epoch", "message", "hello", {"epoch": True}),

@@ -1,4 +1,4 @@
-"""Seven epochs of a small network: a question settled, a new witness, claims, a misdelivery, a fork, an unbonding.
+"""Seven epochs of a small network: questions, a new witness, claims, a misdelivery, two forks, an unbonding.
 
 closes.json and seals.json tell it from two sides. Every verdict is the protocol's own.
 """
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from troth_protocol.close.ballots import NOTARIZE, Instance
 from troth_protocol.close.execute import Close, Closed, execute
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.light import genesis_committee
 from troth_protocol.close.seal import SEAL, Seal, SignedSeal, collect, seal_id, sign_seal
-from troth_protocol.evidence import entry_fork, misdelivery
+from troth_protocol.evidence import ballot_fork, entry_fork, misdelivery
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.insight.lifecycle import open_questions
 from troth_protocol.log.book import LogBook
@@ -41,6 +42,7 @@ from troth_protocol.market.exchange import ExchangeTerms, sign_terms
 from troth_protocol.wire.crypto import digest
 
 from .common import TOKEN, keys
+from .contradictions import said
 from .network import document, holder
 
 GENESIS: Final = document(
@@ -241,8 +243,17 @@ def story() -> tuple[Told, ...]:
     for name, outcome in (("dora", 0), ("emil", 0), ("fay", 1)):
         at.certify(name, AttestReveal(QUESTION, outcome, salt(name)))
     at.close()
-    at.close()
+    _contradicted(at)
     return tuple(at.told)
+
+
+def _contradicted(at: Story) -> None:
+    """Epoch 7: a witness votes for two candidates in one slot. An agent accuses it, and a report holds the same."""
+    here = Instance(NETWORK, at.epoch, at.committee)
+    votes = (said(NOTARIZE, digest(name), signer="hugo", at=here) for name in (b"one", b"two"))
+    evidence = ballot_fork(keys("hugo").public, *votes)
+    at.certify("ivan", Accuse(evidence))
+    at.close(evidence)
 
 
 def _asked(at: Story) -> None:

@@ -18,7 +18,9 @@ QUESTION: Final = question_id(NETWORK, "coin", 7)
 OTHER_QUESTION: Final = question_id(NETWORK, "coin", 8)
 PAYLOAD: Final = b"rain until five"
 SALT: Final = digest(b"salt of the seller")
-REQUEST: Final = Request(BUYER.public, SELLER.public, b"n" * 16, QUESTION, "weather", 100_000, 16, 12)
+REQUEST: Final = Request(
+    BUYER.public, SELLER.public, b"n" * 16, QUESTION, digest(b"document"), 100_000, 16, 12
+)
 TERMS: Final[dict[str, int]] = {
     "min_weight_ppm": 200_000,
     "min_wager": TOKEN,

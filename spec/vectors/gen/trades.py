@@ -259,7 +259,7 @@ def _form_refusals() -> list[tuple[str, str, list[Json]]]:
         ("unknown_field", "a request with a price", spoiled(price="5")),
         ("bad_field", "a nonce of 15 bytes", spoiled(nonce=b"n" * 15)),
         ("bad_field", "a weight of more than everything", spoiled(min_weight_ppm=1_000_001)),
-        ("bad_field", "a name of 129 bytes", spoiled(document="x" * 129)),
+        ("bad_field", "a document of 31 bytes", spoiled(document=b"d" * 31)),
         ("unknown_kind", "a list", _forged(talk, 0, lambda one: (encode([]), one.trade.signature))),
         (
             "trailing",

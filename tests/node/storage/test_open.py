@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import apsw
@@ -80,7 +81,7 @@ class TestDamage:
 
     def test_truncated_within_the_first_page(self, path: Path) -> None:
         os.truncate(path, 700)
-        assert "restore a backup" in refusal(path)
+        assert "the node rebuilds it from its peers" in refusal(path)
 
     @pytest.mark.parametrize(
         "offset", [0, 16, 20, 68, 100], ids=["magic", "page size", "reserve", "mark", "root"]
@@ -95,6 +96,38 @@ class TestDamage:
         overwrite(path, (page % pages) * PAGE_BYTES, b"\x5a" * PAGE_BYTES)
         assert "damaged" in refusal(path)
 
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE entries SET value = x'00' WHERE key = x'0007'",
+            "UPDATE entries SET key = x'ff07' WHERE key = x'0007'",
+            "UPDATE entries SET sum = sum + 1 WHERE key = x'0007'",
+        ],
+        ids=["value", "key", "sum"],
+    )
+    def test_a_row_that_is_not_what_was_written(self, path: Path, statement: str) -> None:
+        alter(path, statement)
+        assert re.search(
+            r"damaged; .* rebuilds it from its peers .*entries\[..07\] is not what", refusal(path)
+        )
+
+    def test_a_row_that_is_gone(self, path: Path) -> None:
+        alter(path, "DELETE FROM entries WHERE key = x'0007'")
+        assert "damaged; " in refusal(path)
+        assert "rows are missing, or older than others" in refusal(path)
+
+    def test_a_table_under_another_name(self, path: Path) -> None:
+        alter(path, "ALTER TABLE entries RENAME TO entriez")
+        assert "tables entries entriez" in refusal(path)
+
+    def test_a_row_that_rots_while_the_store_is_open(self, path: Path) -> None:
+        with Store.open(path, ["entries"]) as store:
+            store._connection.execute("UPDATE entries SET value = x'00' WHERE key = x'0007'")
+            with pytest.raises(StoreError, match=r"entries\[0007\] is not what was written"):
+                store.get("entries", b"\x00\x07")
+            with pytest.raises(StoreError, match="rebuilds it from its peers"):
+                list(store.scan("entries"))
+
     def test_its_own_description_is_gone(self, path: Path) -> None:
         alter(path, "DELETE FROM meta WHERE key = 'generation'")
         assert "description is missing" in refusal(path)
@@ -107,8 +140,12 @@ class TestOthers:
         assert "not a Troth store" in refusal(path)
 
     def test_a_newer_format(self, path: Path) -> None:
-        alter(path, "UPDATE meta SET value = 2 WHERE key = 'format'")
-        assert "format 2 is newer than 1; start a newer version" in refusal(path)
+        alter(path, "UPDATE meta SET value = 3 WHERE key = 'format'")
+        assert "format 3 is newer than 2; start a newer version" in refusal(path)
+
+    def test_an_older_format(self, path: Path) -> None:
+        alter(path, "UPDATE meta SET value = 1 WHERE key = 'format'")
+        assert "format 1 is older than 2; move it away" in refusal(path)
 
     def test_a_directory_in_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "store.sqlite").mkdir()
@@ -196,7 +233,7 @@ class TestBackup:
 
     def test_a_copy_that_cannot_be_synced_is_no_copy(self, path: Path, monkeypatch) -> None:
         with Store.open(path, ["entries"]) as store:
-            monkeypatch.setattr(module, "_sync_file", fail)
+            monkeypatch.setattr(module, "sync_file", fail)
             with pytest.raises(StoreError, match="Input/output error; no copy was made"):
                 store.backup(path.parent / "copy")
             assert store.count("entries") == ROWS

@@ -24,10 +24,10 @@ from troth_protocol.close.ballots import (
     Statement,
     VoteMsg,
     propose,
+    read_slot,
     read_statement,
     verify_certificate,
     verify_decision,
-    verify_equivocation,
 )
 from troth_protocol.errors import Invalid
 from troth_protocol.log.committee import Committee, Member
@@ -180,55 +180,19 @@ def test_a_short_certificate_is_refused_before_any_signature_is_checked():
     assert refusal(verify_certificate, table.instance, certificate, never) == "not_enough_weight"
 
 
-# Equivocation
+# What excludes what
 
 
 def test_what_excludes_each_other_does_so_both_ways():
     assert all(kind in EXCLUDES[other] for kind in EXCLUDES for other in EXCLUDES[kind])
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [(NOTARIZE, NOTARIZE), (FINALIZE, FINALIZE), (FINALIZE, SKIP), (SKIP, FINALIZE)]
-)
-def test_two_votes_that_exclude_each_other_convict(first, second):
+def test_a_payload_alone_says_in_which_slot_of_which_agreement_it_was_signed():
     table = Table()
-    one, two = table.candidate(4, b"1"), table.candidate(4, b"2")
-    pair = [
-        signed(table, D, kind, 4, None if kind == SKIP else candidate)
-        for kind, candidate in ((first, one), (second, two))
-    ]
-    assert verify_equivocation(table.instance, table.keys[D].public, *pair, stub_verify) == 4
-    assert (
-        refusal(verify_equivocation, table.instance, table.keys[C].public, *pair, stub_verify)
-        == "bad_signature"
-    )
-
-
-def test_two_candidates_of_one_slot_convict_their_leader():
-    table = Table()
-    pair = [table.candidate(0, value).signed for value in (b"1", b"2")]
-    assert verify_equivocation(table.instance, table.keys[A].public, *pair, stub_verify) == 0
-
-
-def test_what_honest_members_sign_never_convicts():
-    table = Table()
-    one, later = table.candidate(0, b"1"), table.candidate(1, b"1")
-    said = [
-        one.signed,
-        signed(table, A, NOTARIZE, 0, one),
-        signed(table, A, FINALIZE, 0, one),
-        signed(table, A, SKIP, 1),
-        signed(table, A, NOTARIZE, 1, later),
-    ]
-    for first in said:
-        for second in said:
-            args = (table.instance, table.keys[A].public, first, second, stub_verify)
-            assert refusal(verify_equivocation, *args) == "no_conflict"
-
-
-def test_evidence_of_unknown_kind_is_refused():
-    table = Table()
-    odd = Signed("seal", b"", bytes(64))
-    args = (table.instance, table.keys[A].public, odd, odd, stub_verify)
-    assert refusal(verify_equivocation, *args) == "unknown_kind"
-    assert CANDIDATE in EXCLUDES
+    where = (EPOCH, table.instance.committee.digest, 4)
+    candidate = table.candidate(4, b"value")
+    assert read_slot(CANDIDATE, candidate.signed.payload) == where
+    for kind, named in ((NOTARIZE, candidate), (FINALIZE, candidate), (SKIP, None)):
+        payload = signed(table, D, kind, 4, named).payload
+        assert read_slot(kind, payload) == where
+        assert refusal(read_slot, NOTARIZE if kind == SKIP else SKIP, payload) == "bad_field"

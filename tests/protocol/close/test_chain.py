@@ -13,6 +13,7 @@ from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.effects import Effects, Erase, Persist
 from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
+from troth_protocol.evidence import entry_fork
 from troth_protocol.log.committee import load_committee
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.keep import epoch_key, place_key
@@ -158,7 +159,7 @@ def test_results_are_kept_line_by_line(stage):
 def test_offences_are_among_the_results(sealed):
     one, two = (_fork_half(sealed, amount) for amount in (1, 2))
     for seat in range(4):
-        sealed.core(seat).witness.forks[sealed.key(EMIL)] = (one, two)
+        sealed.core(seat).accuse(entry_fork(one, two))
     sealed.close()
     rows = list(unpack_rows(sealed.seats[ALMA].disk.find("results", epoch_key(2))))
     assert [row[0] for row in rows] == ["offence"]

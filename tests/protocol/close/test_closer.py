@@ -7,13 +7,13 @@ import pytest
 from troth_node.testing.samples import TOKEN
 from troth_node.testing.stage import Stage
 from troth_protocol.close.ballots import DOMAINS, MESSAGES, Instance, Statement, VoteMsg
-from troth_protocol.close.findings import EVIDENCE_MAX, load_findings
-from troth_protocol.close.outputs import Accused
+from troth_protocol.close.docket import Accusation
+from troth_protocol.close.findings import load_findings
 from troth_protocol.close.report import REPORT_HEADER, encode_value
 from troth_protocol.close.seal import SEAL, sign_seal
 from troth_protocol.core import EpochOpened, PeerFault
 from troth_protocol.errors import FaultBoundBroken, TrothError
-from troth_protocol.evidence import EVIDENCE, SeenVote, VoteFork, entry_fork
+from troth_protocol.evidence import entry_fork, verify_evidence
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.keep import epoch_key
@@ -270,7 +270,7 @@ def test_evidence_that_missed_the_close_is_in_the_next_report(stage):
     stage.fire("grace")
     stage.say(EMIL, 0, Submit(one.data))
     stage.settle()
-    stage.core(0).witness.forks[stage.key(EMIL)] = (one.signed, two.signed)
+    stage.core(0).accuse(entry_fork(one.signed, two.signed))
     stage.fire("propose")
     stage.settle()
     assert stage.epochs() == [2] * 5
@@ -279,7 +279,7 @@ def test_evidence_that_missed_the_close_is_in_the_next_report(stage):
     assert stage.account(EMIL).offences == 1
     stage.close()
     assert stage.account(EMIL).offences == 1, "punished once"
-    assert stage.closer(0).leftover() == []
+    assert stage.core(0).docket.due() == []
 
 
 def test_a_vote_shown_for_another_entry_at_an_occupied_place_convicts_its_witness(stage):
@@ -294,7 +294,7 @@ def test_a_vote_shown_for_another_entry_at_an_occupied_place_convicts_its_witnes
     assert stage.core(0).chain.committee.index(stage.key(3)) is None
 
 
-def test_made_up_votes_convict_nobody_and_fill_nothing(stage):
+def test_made_up_votes_convict_nobody_but_the_author_of_two_entries(stage):
     stage.put(EMIL, Transfer(stage.key(0), 1, b""))
     other = made(stage, 2, seq=1)
     for number in range(3):
@@ -302,23 +302,10 @@ def test_made_up_votes_convict_nobody_and_fill_nothing(stage):
         noise = replace(vote, signature=bytes([number]) + vote.signature[1:])
         false = Certificate(other.id, 1, (noise,))
         stage.say(EMIL, 0, Certified(CERTIFICATE.encode(false), other.data))
-    assert stage.closer(0).leftover() == []
+    (evidence,) = stage.core(0).docket.due()
+    assert verify_evidence(evidence, stage.network).offender == stage.key(EMIL)
     stage.close()
-    assert stage.account(3).offences == 0
-
-
-def test_evidence_is_kept_once_for_each_offence_and_never_too_much(stage, monkeypatch):
-    one, two, three = (made(stage, amount) for amount in (1, 2, 3))
-    closer = stage.closer(0)
-    assert closer.accuse(entry_fork(one.signed, two.signed))
-    assert closer.accuse(entry_fork(one.signed, three.signed))
-    assert len(closer.leftover()) == 1
-    assert not closer.accuse(b"noise")
-    monkeypatch.setattr("troth_protocol.close.closer.EVIDENCE_MAX", 1)
-    seen = [SeenVote(entry.signed, votes_for(stage, entry, 1)[0]) for entry in (one, two)]
-    committee = stage.core(0).chain.committee
-    assert not closer.accuse(EVIDENCE.encode(VoteFork(stage.key(1), committee.digest, *seen)))
-    assert EVIDENCE_MAX > 1
+    assert [stage.account(agent).offences for agent in (3, EMIL)] == [0, 1]
 
 
 # What others say
@@ -430,8 +417,8 @@ def test_two_votes_of_one_member_in_one_slot_are_noticed(stage):
         signature = stage.seats[3].keys.sign(preimage(DOMAINS["notarize"], stage.network, payload))
         vote = VoteMsg("notarize", payload, stage.place(3), signature)
         stage.say(3, 0, Ballot(1, encode(MESSAGES.dump(vote))))
-    ((accused,),) = [stage.notices(0, Accused)]
-    assert accused.member == stage.key(3)
+    ((accusation,),) = [stage.notices(0, Accusation)]
+    assert (accusation.proof.kind, accusation.proof.offender) == ("notarize_fork", stage.key(3))
 
 
 # Restarts: no step is undone, none is done otherwise

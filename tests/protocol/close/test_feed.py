@@ -14,7 +14,7 @@ ALMA, BRUNO, CARLA, DAVE, EMIL = range(5)
 
 def pay(stage, times=1):
     for _ in range(times):
-        stage.put(EMIL, Transfer(stage.key(ALMA), TOKEN, b""))
+        stage.put(BRUNO, Transfer(stage.key(ALMA), TOKEN, b""))
 
 
 def fed(stage, source=ALMA, target=EMIL):
@@ -56,6 +56,13 @@ def test_a_feed_sends_everything_once_and_in_order(stage):
     assert [len(answer.items) for answer in answers] == [2, 1]
     stored = [item.entry.data for item in stage.core(ALMA).chain.book.stored.values()]
     assert [entry for answer in answers for entry, _ in answer.items] == stored
+
+
+def test_nobody_is_fed_what_it_wrote_itself(stage):
+    stage.say(EMIL, ALMA, WantFeed(1))
+    stage.put(EMIL, Transfer(stage.key(ALMA), TOKEN, b""))
+    stage.tick(1)
+    assert not fed(stage)
 
 
 def test_a_long_book_goes_in_several_answers(stage, monkeypatch):

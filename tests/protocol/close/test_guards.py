@@ -395,7 +395,8 @@ def counts_any_seal(monkeypatch):
 
 
 def believes_seal_votes(monkeypatch):
-    monkeypatch.setattr("troth_protocol.close.closer.verify_seal_vote", lambda *_: None)
+    for module in ("closer", "watch"):
+        monkeypatch.setattr(f"troth_protocol.close.{module}.verify_seal_vote", lambda *_: None)
 
 
 def believes_heads(monkeypatch):

@@ -3,17 +3,47 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from troth_node.testing.ledger import Ledger
+from troth_node.testing.ledger import Ledger, copy_state
 from troth_node.testing.samples import RULES, TOKEN
+from troth_protocol.close.ballots import (
+    CANDIDATE,
+    DOMAINS,
+    FINALIZE,
+    NOTARIZE,
+    SKIP,
+    Instance,
+    Signed,
+    Statement,
+    propose,
+)
 from troth_protocol.close.findings import Findings
-from troth_protocol.close.punish import is_due, offence_key
-from troth_protocol.evidence import ENTRY_FORK, EVIDENCE, Proof, SeenVote, VoteFork, entry_fork
+from troth_protocol.close.punish import is_due, offence_key, punish
+from troth_protocol.close.seal import SEAL, Seal, sign_seal
+from troth_protocol.evidence import (
+    ENTRY_FORK,
+    EVIDENCE,
+    FinalizeFork,
+    FinalizeSkip,
+    NotarizeFork,
+    Proof,
+    ProposalFork,
+    SealFork,
+    SeenVote,
+    SignedPayload,
+    VoteFork,
+    ballot_fork,
+    entry_fork,
+    seal_fork,
+)
+from troth_protocol.genesis import REPORTER_MAX_PPM, load_genesis
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Accuse, Bond, Transfer, Unbond
 from troth_protocol.log.rows import Offence
 from troth_protocol.log.vote import sign_votes
-from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.crypto import KeyPair, digest, preimage
 
 ALMA, BRUNO, CARLA, DAVE, EMIL, FINN = range(6)
 PPM = 1_000_000
@@ -41,6 +71,7 @@ def vote_fork(ledger, agent=ALMA):
         entry = ledger.entry(EMIL, Transfer(ledger.key(FINN), n, b""))
         (vote,) = sign_votes(ledger.keys[agent], ledger.network, ledger.epoch, ledger.committee, [entry.id])
         seen.append(SeenVote(entry.signed, vote))
+    seen.sort(key=lambda half: half.header.header)
     return EVIDENCE.encode(VoteFork(ledger.key(agent), ledger.committee.digest, *seen))
 
 
@@ -177,3 +208,116 @@ def test_due_is_what_is_new_and_young(ledger):
     ledger.close(with_evidence(fork(ledger)))
     assert not is_due(ledger.state, RULES, 3, proof)
     assert is_due(ledger.state, RULES, 3, replace(proof, epoch=3))
+
+
+# Every kind of offence, and whom it pays
+
+
+def close_fork(ledger, make, agent=ALMA):
+    """Evidence of one kind against a witness of a close."""
+    keys, parts = ledger.keys[agent], []
+    if make is SealFork:
+        for number in (1, 2):
+            roots = [digest(bytes([number]))] * 6
+            payload = SEAL.encode(Seal(ledger.network, ledger.epoch, *roots, 1))
+            parts.append(SignedPayload(payload, sign_seal(keys, ledger.network, payload)))
+        return seal_fork(keys.public, *parts)
+    instance = Instance(ledger.network, ledger.epoch, ledger.committee)
+    for kind, candidate in zip(BALLOTS[make], (b"one", b"two"), strict=True):
+        vote = Statement(kind, 4, b"" if kind == SKIP else digest(candidate)).payload(instance)
+        payload = propose(instance, 4, candidate, None) if kind == CANDIDATE else vote
+        parts.append(Signed(kind, payload, keys.sign(preimage(DOMAINS[kind], ledger.network, payload))))
+    return ballot_fork(keys.public, *parts)
+
+
+BALLOTS = {
+    ProposalFork: (CANDIDATE, CANDIDATE),
+    NotarizeFork: (NOTARIZE, NOTARIZE),
+    FinalizeFork: (FINALIZE, FINALIZE),
+    FinalizeSkip: (FINALIZE, SKIP),
+}
+OF_CLOSE = [*BALLOTS, SealFork]
+
+
+@pytest.mark.parametrize("make", OF_CLOSE)
+def test_whoever_contradicts_itself_in_a_close_loses_half_and_its_seat(ledger, make):
+    closed = ledger.close(with_evidence(close_fork(ledger, make)))
+    ((_, offence),) = closed.offences
+    assert (offence.offender, offence.slashed) == (ledger.key(ALMA), 100_000 * TOKEN)
+    account = ledger.account(ALMA)
+    assert (account.witness, account.offences, account.frozen) == (50_000 * TOKEN, 1, False)
+    assert closed.committee.index(ledger.key(ALMA)) is None
+    assert ledger.close(with_evidence(close_fork(ledger, make))).offences != (), (
+        "a later epoch, a second offence"
+    )
+
+
+@pytest.mark.parametrize("make", OF_CLOSE)
+@pytest.mark.parametrize("age", [0, 2, 3])
+def test_evidence_of_a_close_has_the_same_age(make, age):
+    ledger = Ledger(rules=replace(RULES, evidence_epochs=2))
+    evidence = close_fork(ledger, make)
+    for _ in range(age):
+        ledger.close()
+    assert bool(ledger.close(with_evidence(evidence)).offences) == (age <= 2)
+    assert ledger.close(with_evidence(evidence)).offences == ()
+
+
+def test_the_bond_stays_until_no_evidence_is_admitted_any_more():
+    """A witness unbonds everything and offends in the last epoch in which it still weighs."""
+    ledger = Ledger(rules=replace(RULES, evidence_epochs=2))
+    ledger.put(ALMA, Unbond(100_000 * TOKEN, "witness"))
+    ledger.close()
+    assert ledger.committee.index(ledger.key(ALMA)) is not None
+    evidence = close_fork(ledger, NotarizeFork)
+    for _ in range(2):
+        ledger.close()
+    ((_, offence),) = ledger.close(with_evidence(evidence)).offences
+    assert offence.slashed == 100_000 * TOKEN, "half of what it attests with, and half of what is leaving"
+
+
+shares = st.integers(0, PPM)
+bonds = st.integers(0, 10**18)
+
+
+@settings(max_examples=200)
+@given(
+    slashes=st.tuples(shares, shares),
+    reporter=st.tuples(st.integers(0, REPORTER_MAX_PPM), st.integers(0, 10**18)),
+    held=st.tuples(bonds, bonds, bonds, bonds),
+    accusations=st.lists(
+        st.tuples(st.sampled_from(range(6)), st.sampled_from([ALMA, EMIL, FINN, None])), max_size=8
+    ),
+)
+def test_accusing_oneself_never_pays_whoever_does_it(slashes, reporter, held, accusations):
+    """The offender and two accounts of its own together lose at least half of whatever is taken, under all rules."""
+    rules = replace(
+        RULES,
+        slash_author_ppm=slashes[0],
+        slash_witness_ppm=slashes[1],
+        reporter_ppm=reporter[0],
+        reporter_max=reporter[1],
+    )
+    load_genesis(replace(OFFENDED.genesis, rules=rules).encode())
+    witness, attester, agent, leaving = held
+    state = copy_state(OFFENDED.state)
+    gang = [OFFENDED.key(number) for number in (ALMA, EMIL, FINN)]
+    unbonding = (("agent", leaving, 99),)
+    bonded = {"witness": witness, "attester": attester, "agent": agent, "unbonding": unbonding}
+    state.put("accounts", gang[0], replace(state.account(gang[0]), **bonded))
+
+    def worth():
+        return sum(state.account(key).worth() for key in gang)
+
+    before, burned = worth(), state.totals().burned
+    told = [(None if by is None else OFFENDED.key(by), EVIDENCES[number]) for number, by in accusations]
+    offences = punish(state, rules, OFFENDED.network, 1, told)
+    taken = sum(offence.slashed for _, offence in offences)
+    lost = before - worth()
+    assert 2 * lost >= taken
+    assert lost == state.totals().burned - burned, "what the gang lost is gone"
+    assert len(offences) == len({number for number, _ in accusations}), "each offence once"
+
+
+OFFENDED = Ledger()
+EVIDENCES = [fork(OFFENDED, ALMA), *(close_fork(OFFENDED, make) for make in OF_CLOSE)]

@@ -381,3 +381,46 @@ def test_promises_end_with_their_question():
     forum.book = forum.new_book()
     forum.all_vote()
     assert [row for _, row in forum.state.items("promises", Promise)] == [other]
+
+
+def test_a_fixed_prior_counts_no_outcome():
+    forum = Forum(topic=replace(QUICK, prior_fixed=True))
+    play(forum, [])
+    assert forum.state.find("topics", b"coin", TopicRow).counts == ((1, 0),)
+    assert forum.state.question(forum.question(forum.epoch - 1)).prior == (500_000, 500_000)
+
+
+def test_a_batch_opens_when_the_one_before_is_settled():
+    topic = replace(QUICK, batches=(1, 2), every=7, per_epoch=0, questions=3)
+    forum = Forum(topic=topic)
+    assert [row.index for _, row in forum.state.items("questions", Question)] == [0]
+    play(forum, [])
+    opened = [row for _, row in forum.state.items("questions", Question)]
+    assert {(row.index, row.opens) for row in opened} == {(1, 8), (2, 8)}
+    assert {row.prior for row in opened} == {(545_455, 454_545)}
+
+
+def test_a_share_of_wagers_and_house_is_set_aside():
+    forum = Forum(topic=replace(QUICK, emission_ppm=100_000, emission=10**6 * TOKEN))
+    forum.commit(4, forum.contribution(ppm=SURE), WAGER)
+    forum.close()
+    assert forum.state.question(forum.question()).pot == (WAGER + RULES.house) // 10
+
+
+@pytest.mark.parametrize(("rule", "nets"), [("posterior", (3, 2)), ("wswm", (43, 37)), ("nawm", (0, 0))])
+def test_a_topic_may_name_a_rule_that_shares_a_pot(rule, nets):
+    forum = Forum(topic=replace(QUICK, rule=rule, emission=100 * TOKEN))
+    settlement = play(forum, [(4, SURE), (5, UNSURE)])
+    first, second = (line(settlement, agent, forum) for agent in (4, 5))
+    assert first.back == second.back == WAGER
+    assert first.income == first.net > second.net == second.income > 0
+    if rule != "nawm":
+        assert first.net * nets[1] == second.net * nets[0]
+    assert first.net + second.net <= 100 * TOKEN
+
+
+def test_unrevealed_wagers_are_lost_under_any_rule():
+    forum = Forum(topic=replace(QUICK, rule="posterior"))
+    forum.commit(4, forum.contribution(ppm=SURE), WAGER)
+    (only,) = forum.all_vote().forecasts
+    assert (only.back, only.net, only.income) == (0, 0, 0)

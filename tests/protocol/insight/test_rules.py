@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.prior import clamp_ppm
-from troth_protocol.insight.rules import RULES, Participant, share_pot
+from troth_protocol.insight.rules import RULES, Participant, score_shares, share_pot
+from troth_protocol.insight.score import Wager
 from troth_protocol.wire.schema import PPM
 
 PUBLISHED = json.loads((Path(__file__).parents[3] / "spec/vectors/reference_values.json").read_text())
@@ -118,6 +119,20 @@ def test_nawm_keeps_what_it_does_not_pay():
 
 
 EVEN = (PPM // 2, PPM // 2)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(pots(), st.integers(0, 10**30), st.integers(0, 3))
+def test_as_a_score_wagers_return_and_the_pot_is_shared(rule, case, house, hidden):
+    emission, people, outcome, epsilon = case
+    wagers = [Wager(one.id, one.weight, one.ppm if i >= hidden else None) for i, one in enumerate(people)]
+    scores = score_shares(rule, emission, house, epsilon, wagers, outcome)
+    assert scores.emission == min(emission, (sum(item.wager for item in wagers) + house) // 2)
+    shares, _ = share_pot(rule, scores.emission, people[hidden:], outcome, epsilon)
+    assert [row.net for row in scores.rows] == [row.net_for_record for row in scores.rows]
+    assert [row.net for row in scores.rows] == [shares.get(item.author, 0) for item in wagers]
+    assert [row.back for row in scores.rows] == [item.wager if item.ppm else 0 for item in wagers]
+    assert sum(row.back for row in scores.rows) + scores.to_reserve == sum(item.wager for item in wagers)
 
 
 @pytest.mark.parametrize(

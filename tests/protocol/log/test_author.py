@@ -363,6 +363,16 @@ def test_a_bad_submission_among_many_that_do_not_fit_together(scene):
 # Saying it again
 
 
+def test_what_waits_is_sent_again_after_a_whole_interval_and_then_more_rarely(scene):
+    scene.author.submit((ONE,))
+    scene.submitted()
+    counts = []
+    for _ in range(9):
+        scene.author.resend_late()
+        counts.append(len(sent(scene.author.out.drain())))
+    assert [interval for interval, count in enumerate(counts, 1) if count] == [2, 4, 8]
+
+
 def test_only_who_has_not_answered_is_asked_again(scene):
     scene.author.submit((ONE,))
     entry = scene.submitted()

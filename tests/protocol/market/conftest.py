@@ -54,7 +54,7 @@ class Pair:
             seller=cls.seller_keys.public,
             nonce=b"n" * 16,
             question=QUESTION,
-            document="weather",
+            document=digest(b"weather"),
             min_weight_ppm=100_000,
             deliver=16,
             expires=12,

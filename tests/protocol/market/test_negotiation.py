@@ -23,7 +23,11 @@ from troth_protocol.wire.crypto import digest
 
 def test_the_whole_plain_path(pair):
     talk = pair()
-    assert (talk.seller.request.document, talk.seller.role, talk.buyer.role) == ("weather", "seller", "buyer")
+    assert (talk.seller.request.document, talk.seller.role, talk.buyer.role) == (
+        digest(b"weather"),
+        "seller",
+        "buyer",
+    )
     assert talk.says("seller", "offer", pair.terms) == Offered(pair.terms)
     accepted = talk.says("buyer", "accept")
     assert AGREEMENT.decode(accepted.agreement).min_weight_ppm == 200_000

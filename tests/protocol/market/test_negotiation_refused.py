@@ -106,7 +106,7 @@ def test_a_side_refuses_its_own_mistakes(pair):
         {"floor": 1},
         {"price": 1},
         {"deliver": 15},
-        {"document": "lies"},
+        {"document": b"l" * 32},
         {"question": b"r" * 32},
         {"hashlock": b"h" * 32},
         {"transcript": b"t" * 32},

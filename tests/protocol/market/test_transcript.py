@@ -17,6 +17,7 @@ from troth_protocol.market.transcript import (
     Transcript,
     verify_transcript,
 )
+from troth_protocol.wire.crypto import digest
 
 ENDS = {state for state, rows in TABLE.items() if not rows}
 LIVE = set(TABLE) - ENDS
@@ -70,7 +71,11 @@ def test_a_whole_transcript_read_by_a_third_party(pair):
     agreement = load_agreement(
         signed.agreement, pair.network, signed.buyer_signature, signed.seller_signature
     )
-    assert (agreement.min_weight_ppm, agreement.document, agreement.hashlock) == (200_000, "weather", None)
+    assert (agreement.min_weight_ppm, agreement.document, agreement.hashlock) == (
+        200_000,
+        digest(b"weather"),
+        None,
+    )
     assert agreement.transcript == read.said[1].signed.id
 
 

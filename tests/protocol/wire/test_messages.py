@@ -17,7 +17,9 @@ from troth_protocol.wire.messages import (
     Ballot,
     Certified,
     Chunk,
+    DocumentMsg,
     Entries,
+    EvidenceMsg,
     Gone,
     Head,
     Hello,
@@ -31,6 +33,7 @@ from troth_protocol.wire.messages import (
     Trade,
     VoteFor,
     WantChunk,
+    WantDocument,
     WantEntries,
     WantFeed,
     WantHead,
@@ -46,7 +49,7 @@ SIGNATURE = bytes([3]) * 64
 
 #: One full example of each message.
 EXAMPLES = [
-    Hello("troth 0.1", A, "alice", ("doc", "other"), 7),
+    Hello("troth 0.1", A, "alice", (("doc", A), ("other", B)), 7),
     Submit(b"entry"),
     VoteFor(A, b"vote"),
     Refuse(A, "missing", "who?", (A, B), b"entry"),
@@ -69,6 +72,9 @@ EXAMPLES = [
     WantHead(A),
     Head(A, 7, b"entry"),
     Gone("seal", 7),
+    WantDocument(A),
+    DocumentMsg(A, b"text"),
+    EvidenceMsg(b"evidence"),
     Trade(b"body", SIGNATURE),
 ]
 by_name = pytest.mark.parametrize("message", EXAMPLES, ids=MESSAGES.name_of)
@@ -176,7 +182,7 @@ def test_what_is_no_tagged_map_is_refused(value):
 @pytest.mark.parametrize(
     "message",
     [
-        Hello("s" * 64, A, "ü" * 32, ("d" * 128,) * DOCUMENTS_MAX, MAX_INT),
+        Hello("s" * 64, A, "ü" * 32, (("d" * 128, A),) * DOCUMENTS_MAX, MAX_INT),
         Submit(bytes(OBJECT_MAX_BYTES)),
         Refuse(A, "c" * 32, "d" * 512, (A,) * 512, bytes(OBJECT_MAX_BYTES)),
         StoredAck(0, (A,) * ITEMS_MAX),

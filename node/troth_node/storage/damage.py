@@ -1,0 +1,88 @@
+"""What a damaged store shows, and the line for each fault of the disk.
+
+SQLite believes what it reads: of the flips of one bit that change a row it notices a few in a hundred. So every
+row carries a sum over its table, key and value, and the store's own description lists its tables. A lock that was
+lost under another key, or with its whole table under another name, would let its owner sign at that place again.
+
+The description also holds the sum of all rows, for a page may be whole and old. A checkpoint leaves its log behind;
+a flip in it makes SQLite read the log only up to there, and with it old pages in the place of newer ones of the
+file, among them perhaps those of a lock. So a log does not outlive its checkpoint either.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from troth_node.storage.errors import StoreError
+
+#: Before the name of a table, in the store's description of itself.
+TABLE_MARK: Final = "table "
+#: The sum of all rows is kept modulo this: it fits SQLite's integers.
+ROWS_MODULUS: Final = 2**62
+
+_TABLES_THERE: Final = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+
+_ADVICE: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
+    (apsw.BusyError, "locked by another program; close that program, then start again"),
+    (
+        apsw.NotADBError,
+        "not a Troth store, or its first page is damaged; restore a backup or move the file away",
+    ),
+    (apsw.CorruptError, "damaged; move it away and start again: the node rebuilds it from its peers"),
+    (apsw.FullError, "the disk is full; free some space, then start again"),
+    (apsw.IOError, "the disk failed to read or write; check it, then start again"),
+    (apsw.CantOpenError, "cannot be opened; check that the path is a file and yours"),
+    (apsw.ReadOnlyError, "read-only; make the file and its directory writable, then start again"),
+    (apsw.PermissionsError, "access denied; check whose file it is"),
+)
+
+
+def check_structure(path: Path, connection: apsw.Connection) -> None:
+    """Pages, trees and the list of tables; StoreError at the first fault."""
+    [(finding,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if finding != "ok":
+        raise StoreError(explain(path, apsw.CorruptError(str(finding))))
+    named = {key.removeprefix(TABLE_MARK) for key in read_meta(connection) if key.startswith(TABLE_MARK)}
+    there = {name for (name,) in connection.execute(_TABLES_THERE)} - {"meta"}
+    if named != there:
+        raise StoreError(explain(path, apsw.CorruptError(f"tables {' '.join(sorted(named ^ there))}")))
+
+
+def read_meta(connection: apsw.Connection) -> dict[str, int]:
+    """What a store says of itself."""
+    rows: list[tuple[Any, ...]] = connection.execute("SELECT key, value FROM meta").fetchall()
+    return dict(rows)
+
+
+def row_sum(table: str, key: bytes, value: bytes) -> int:
+    """CRC-32 over the table's name, the key's length, the key and the value: no flip of a few bits keeps it."""
+    return zlib.crc32(value, zlib.crc32(key, zlib.crc32(b"%s %d " % (table.encode(), len(key)))))
+
+
+def row_damage(table: str, key: bytes) -> apsw.Error:
+    """What is raised for a row that does not carry its sum."""
+    return apsw.CorruptError(f"{table}[{key.hex()}] is not what was written")
+
+
+def check_rows(path: Path, connection: apsw.Connection) -> int:
+    """Read every row; their sum. StoreError at the first that is not what was written, or if some are gone."""
+    total = 0
+    meta = read_meta(connection)
+    for table in sorted(key.removeprefix(TABLE_MARK) for key in meta if key.startswith(TABLE_MARK)):
+        for key, value, found in connection.execute(f'SELECT key, value, sum FROM "{table}"'):
+            if found != row_sum(table, key, value):
+                raise StoreError(explain(path, row_damage(table, key)))
+            total += found
+    if total % ROWS_MODULUS != meta["rows"]:
+        raise StoreError(explain(path, apsw.CorruptError("rows are missing, or older than others")))
+    return total % ROWS_MODULUS
+
+
+def explain(path: Path, error: apsw.Error) -> str:
+    """What SQLite says, as one line that says what to do."""
+    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "SQLite refused; report this")
+    return f"{path}: {advice} ({type(error).__name__}: {' '.join(str(error).split())})"
