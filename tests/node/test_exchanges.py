@@ -11,8 +11,10 @@ import pytest
 
 from troth_node.agent import Accept, Counter, Quote, Reject, Want
 from troth_node.exchanges import TABLE, Exchanges
+from troth_node.player import Player
 from troth_node.testing.bazaar import BOND, DOCUMENT, HINT, PRICE, Bazaar, Buyer, Seller
 from troth_node.testing.samples import TOKEN
+from troth_protocol.close.docket import EVIDENCE_TABLE, Accusation
 from troth_protocol.errors import Invalid
 from troth_protocol.log.ops import LockOp, Unlock
 from troth_protocol.log.payee import Credited
@@ -157,6 +159,44 @@ def test_a_cheat_pays_and_the_buyer_loses_nothing():
     assert end_of(bazaar) == "returned"
     [(_, offence)] = bazaar.core(0).chain.state.items("offences", Offence)
     assert (offence.kind, offence.slashed) == ("misdelivery", PRICE)
+
+
+def test_everybody_is_shown_a_misdelivery_and_forgets_it_when_it_is_punished():
+    bazaar = whole(is_cheating=True)
+    for agent in (0, bazaar.seller):
+        [accusation] = bazaar.notices(agent, Accusation)
+        assert accusation.proof.kind == "misdelivery"
+        assert accusation.proof.offender == bazaar.key(bazaar.seller)
+        assert list(bazaar.seats[agent].disk.scan(EVIDENCE_TABLE, b"")) == []
+
+
+class Sloppy(Seller):
+    """Says of its hint what is not so."""
+
+    def describe(self, document):
+        head = f"name: {document}\nversion: 1\ndescription: A hint.\nmultiround: false"
+        schema = '{"type": "object", "properties": {"heads": {"type": "string"}}}'
+        return f"---\n{head}\n---\n\nIn words.\n\n```json schema\n{schema}\n```\n"
+
+
+@pytest.mark.parametrize("fuses", [(), [(2, 7)]], ids=["alive", "killed before it keeps the key"])
+def test_a_paid_payload_that_does_not_fit_its_document_is_dropped_and_accuses_nobody(monkeypatch, fuses):
+    async def trusting(player, production):
+        return True
+
+    monkeypatch.setattr(Player, "_is_as_described", trusting)
+    bazaar = Bazaar(cast=(Sloppy, Buyer), fuses=fuses)
+    bazaar.run(0)
+    assert bazaar.got == []
+    assert end_of(bazaar) == "both", "it opens the commit, so the seller is paid"
+    assert not {"say receipt", "sign accuse"} & set(bazaar.steps[2])
+    assert not bazaar.notices(0, Accusation)
+
+
+def test_a_seller_does_not_commit_to_what_its_own_document_forbids():
+    bazaar = Bazaar(cast=(Sloppy, Buyer))
+    bazaar.run()
+    assert "write sale" not in bazaar.steps[1]
 
 
 def test_no_signal_is_bought_twice_after_a_restart():

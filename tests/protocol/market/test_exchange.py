@@ -109,7 +109,7 @@ def test_anything_else_is_a_misdelivery(what):
     ciphertext = BAD[what]
     assert isinstance(open_exchange(terms_for(ciphertext), ciphertext, KEY), Misdelivery)
     proof = accuse(ciphertext)
-    assert proof == Proof(MISDELIVERY, SELLER.public, 9, terms_for(ciphertext))
+    assert proof == Proof(MISDELIVERY, SELLER.public, 9, (("buyer", BUYER.public), ("hash", digest(KEY))))
 
 
 @pytest.mark.parametrize(
