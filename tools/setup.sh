@@ -73,6 +73,11 @@ step() {
     told
 }
 
+# ahead of the first start, and where the environment forbids Python to keep what it compiles: half of a start is that
+compile_all() {
+    env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m compileall -qq -j 2 -x '/tests?/|/testing/' .venv/lib protocol node || true
+}
+
 is_done && exit 0
 check_python
 echo "Setting up in .venv (once; about a minute)…"
@@ -88,6 +93,7 @@ rm -f .venv/done
 step "build tools" pip install --require-hashes -r requirements-build.lock
 step "packages ($lock)" pip install --require-hashes --no-build-isolation --no-deps -r "$lock"
 step "troth itself" pip install --no-build-isolation --no-deps --no-index -e .
+step "bytecode" compile_all
 # the checks need all that the node needs: whoever has them has both
 if [ "$kind" = dev ]; then echo "run ${key#dev }" >.venv/done; fi
 echo "$key" >>.venv/done

@@ -20,9 +20,19 @@ from troth_protocol.insight.prior import compute_prior
 from troth_protocol.insight.score import Wager, log_span, market_gain, score_question
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Transfer
-from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id, lock_id, question_id
+from troth_protocol.log.sealed import (
+    attest_digest,
+    auction_id,
+    bid_digest,
+    commit_digest,
+    commit_id,
+    lock_id,
+    question_id,
+    won_lock_id,
+)
 from troth_protocol.log.state import TOTALS_KEY, State, genesis_state
 from troth_protocol.market.agora import agora_names
+from troth_protocol.market.auction import Offer, compute_winners
 from troth_protocol.market.document import compose_document
 from troth_protocol.market.transcript import REQUESTED, TABLE
 from troth_protocol.wire.codec import Value, encode
@@ -293,6 +303,30 @@ def outcome() -> str:
     return text_block(lines)
 
 
+# 12
+
+
+def auction() -> str:
+    """Four bids for two units, at three reserve prices."""
+    bids = {"alma": 70, "bruno": 40, "carla": 70, "dora": 55}
+    offers = [
+        Offer(name.encode(), amount, bytes([place])) for place, (name, amount) in enumerate(bids.items())
+    ]
+    lines = ["2 units; bids " + ", ".join(f"{name} {amount}" for name, amount in bids.items())]
+    for reserve in (50, 60, 71):
+        award = compute_winners(offers, 2, reserve)
+        winners = " and ".join(name.decode() for name in award.winners)
+        lines.append(f"reserve price {reserve}: {winners or 'nobody'}" + f" at {award.price}" * bool(winners))
+    key, seller = bytes([0x44]) * 32, KeyPair.from_seed(SEED).public
+    rows = [
+        ("network, author, salt", "as in 02"),
+        ("auction of commit 44…44, hashlock 44…44", auction_id(NETWORK, seller, key, key).hex()),
+        ("sealed digest of 55 in auction 44…44", bid_digest(NETWORK, seller, key, SALT, 55).hex()),
+        ("its lock at the close of epoch 9", won_lock_id(NETWORK, key, seller, 9).hex()),
+    ]
+    return text_block([*lines, "", *labelled(rows)])
+
+
 # 06 to 09
 
 
@@ -372,6 +406,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "income": income,
     "flow": flow_example,
     "outcome": outcome,
+    "auction": auction,
     "negotiation": negotiation,
     "document": document,
     "trades": catalogue("trades", "body"),

@@ -37,6 +37,7 @@ FILES: Final = {
     "flow.json": ("insight", "flow_file"),
     "oracle.json": ("oracle", "oracle"),
     "contributions.json": ("contributions", "contributions"),
+    "auctions.json": ("auctions", "auctions"),
     "trades.json": ("trades", "trades"),
     "exchange.json": ("sales", "exchange"),
     "documents.json": ("documents", "documents"),

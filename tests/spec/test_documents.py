@@ -26,6 +26,7 @@ PREFIXES = {
     "PAR": "09-parameters.md",
     "DOC": "10-documents.md",
     "EVI": "11-evidence.md",
+    "AUC": "12-auctions.md",
 }
 ID = re.compile(rf"\b(?:{'|'.join(PREFIXES)})-[0-9]+\b")
 DEFINED = re.compile(rf"^- \*\*((?:{'|'.join(PREFIXES)})-[0-9]+)\*\* ", re.MULTILINE)

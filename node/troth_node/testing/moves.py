@@ -10,8 +10,8 @@ from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.agreement import AGREEMENT, Agreement, sign_agreement
 from troth_protocol.log.evaluate import Delta
-from troth_protocol.log.ops import Agree, Attest, CommitOp, LockOp, Op, Transfer
-from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id
+from troth_protocol.log.ops import Agree, Attest, AuctionOp, BidOp, BidReveal, CommitOp, LockOp, Op, Transfer
+from troth_protocol.log.sealed import attest_digest, auction_id, bid_digest, commit_digest, commit_id
 from troth_protocol.wire.crypto import digest
 
 SALT: Final = digest(b"salt")
@@ -90,3 +90,26 @@ def agree(
     data = AGREEMENT.encode(agreement)
     by = [sign_agreement(net.keys[agent], net.network, data) for agent in signers or (buyer, seller)]
     return Agree(data, *by)
+
+
+def sale_of(net: Ledger, seller: int) -> bytes:
+    """The id of the auction of an agent's commit of the forecast above, under the usual preimage."""
+    key = net.key(seller)
+    return auction_id(net.network, key, name_of(net, seller, commit(net, seller)), digest(PREIMAGE))
+
+
+def auction(net: Ledger, seller: int, units: int = 1, cap: int = 100, reserve: int = 1) -> AuctionOp:
+    """An auction of that commit, its reserve price sealed."""
+    sealed = bid_digest(net.network, net.key(seller), sale_of(net, seller), SALT, reserve)
+    return AuctionOp(name_of(net, seller, commit(net, seller)), units, sealed, cap, digest(PREIMAGE))
+
+
+def bid(net: Ledger, bidder: int, seller: int, amount: int, salt: bytes = SALT) -> BidOp:
+    """A sealed bid in an agent's auction."""
+    key = sale_of(net, seller)
+    return BidOp(key, bid_digest(net.network, net.key(bidder), key, salt, amount))
+
+
+def open_bid(net: Ledger, seller: int, amount: int, salt: bytes = SALT) -> BidReveal:
+    """The opening of whatever its author sealed in an agent's auction."""
+    return BidReveal(sale_of(net, seller), amount, salt)

@@ -23,6 +23,7 @@ from troth_protocol.log.committee import Committee, load_committee
 from troth_protocol.log.keep import epoch_key, unpack_stored
 from troth_protocol.log.rows import TABLES
 from troth_protocol.log.state import State, genesis_state, load_row
+from troth_protocol.market.sale import sale_rows
 from troth_protocol.wire.chunks import Chunks, pack_rows
 from troth_protocol.wire.codec import Value, decode, encode, pack
 
@@ -225,6 +226,8 @@ class Chain:
 def _result_rows(closed: Closed) -> Iterable[Value]:
     for settlement in closed.settlements:
         yield from settlement_rows(settlement)
+    for sale in closed.sales:
+        yield from sale_rows(sale)
     for key, offence in closed.offences:
         yield ["offence", key, TABLES["offences"].dump(offence)]
 

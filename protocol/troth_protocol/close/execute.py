@@ -1,6 +1,7 @@
 """Executing a close: the next state is a pure function of the sealed state and the agreed cut, to the unit.
 
-Order: logs, claims, offences, payments and refunds, questions, releases, mint, the next witness set, new questions.
+Order: logs, claims, offences, payments and refunds, auctions, questions, releases, mint,
+the next witness set, new questions.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
+from troth_protocol.close.auctions import advance_auctions
 from troth_protocol.close.claims import apply_claims, settle_locks
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.punish import punish
@@ -22,6 +24,7 @@ from troth_protocol.log.book import Stored
 from troth_protocol.log.committee import Committee, Member
 from troth_protocol.log.rows import ROLES, Account, Attendance, Commit, Offence
 from troth_protocol.log.state import TOTALS_KEY, State
+from troth_protocol.market.sale import Sale, sale_leaves
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.merkle import leaf_hash, root
 
@@ -40,11 +43,12 @@ class Closed:
     settlements: tuple[Settlement, ...]
     offences: tuple[tuple[bytes, Offence], ...]
     entries: int
+    sales: tuple[Sale, ...] = ()
 
     @cached_property
     def emissions_root(self) -> bytes:
-        """Merkle root over the lines of the settlements, in order."""
-        return root(emission_leaves(self.settlements))
+        """Merkle root over the lines of the settlements, then of the sales, in order."""
+        return root(emission_leaves(self.settlements) + sale_leaves(self.sales))
 
     @cached_property
     def evidence_root(self) -> bytes:
@@ -73,6 +77,7 @@ def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Seq
     apply_claims(state, cut.claims, close.epoch)
     offences = punish(state, close.genesis.rules, close.network, close.epoch, _accusations(cut, logs))
     settle_locks(state, close.epoch)
+    sales = advance_auctions(state, close.network, close.epoch)
     settlements = advance_questions(state, close.genesis, close.epoch)
     _release_bonds(state, close.epoch)
     _count_attendance(state, close, cut)
@@ -82,7 +87,7 @@ def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Seq
     if not state.is_conserved():
         raise TrothError(f"the books of epoch {close.epoch} do not balance")
     entries = sum(map(len, logs.values()))
-    return Closed(state, committee, tuple(settlements), tuple(offences), entries)
+    return Closed(state, committee, tuple(settlements), tuple(offences), entries, tuple(sales))
 
 
 def _accusations(cut: Findings, logs: Mapping[bytes, Sequence[Stored]]) -> list[tuple[bytes | None, bytes]]:

@@ -12,12 +12,16 @@ from typing import TypeAlias, TypeVar, cast
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Rules
 from troth_protocol.log.agreement import agreement_id, decode_agreement, load_agreement
+from troth_protocol.log.bidding import find_auction, make_auction, open_bid, seal_bid
 from troth_protocol.log.entry import Entry
 from troth_protocol.log.ops import (
     Accuse,
     Agree,
     Attest,
     AttestReveal,
+    AuctionOp,
+    BidOp,
+    BidReveal,
     Bond,
     CommitOp,
     LockOp,
@@ -33,6 +37,8 @@ from troth_protocol.log.rows import (
     UNBONDING_MAX,
     Account,
     Attestation,
+    Auction,
+    Bid,
     Claim,
     Commit,
     Entrant,
@@ -41,7 +47,7 @@ from troth_protocol.log.rows import (
     Question,
     Row,
 )
-from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id, lock_id
+from troth_protocol.log.sealed import attest_digest, auction_id, commit_digest, commit_id, lock_id
 from troth_protocol.log.state import State
 from troth_protocol.wire.crypto import digest, is_valid_key
 from troth_protocol.wire.schema import PPM
@@ -333,6 +339,31 @@ def _accuse(at: Evaluation, op: Accuse, _: int) -> None:
     at.delta.accusations.append(op.evidence)
 
 
+def _auction(at: Evaluation, op: AuctionOp, _: int) -> None:
+    made = make_auction(op, at.author, at.epoch)
+    commit = at.find("commits", op.commit, Commit)
+    if commit is None or commit.author != at.author:
+        raise Invalid("unknown_commit", op.commit.hex())
+    key = auction_id(at.view.network, at.author, op.commit, op.hashlock)
+    if at.find("auctions", key, Auction) is not None:
+        raise Invalid("duplicate", "this commit is for sale under this hash already")
+    at.spend(op.cap)
+    at.put("auctions", key, made)
+    at.put("bids", key + at.author, Bid(op.reserve, op.cap))
+
+
+def _bid(at: Evaluation, op: BidOp, _: int) -> None:
+    auction, place = find_auction(at.view.sealed, op.auction), op.auction + at.author
+    at.put("bids", place, seal_bid(auction, at.find("bids", place, Bid), op.digest, at.epoch))
+    at.spend(auction.cap)
+
+
+def _bid_reveal(at: Evaluation, op: BidReveal, _: int) -> None:
+    auction, place = find_auction(at.view.sealed, op.auction), op.auction + at.author
+    known = at.find("bids", place, Bid)
+    at.put("bids", place, open_bid(auction, known, at.view.network, at.author, op, at.epoch))
+
+
 #: op class -> (its rule, how many fees it burns: opening a sealed thing is prepaid by sealing it)
 _RULES: Mapping[type[Op], tuple[Callable[[Evaluation, Op, int], None], int]] = cast(
     "Mapping[type[Op], tuple[Callable[[Evaluation, Op, int], None], int]]",
@@ -349,5 +380,8 @@ _RULES: Mapping[type[Op], tuple[Callable[[Evaluation, Op, int], None], int]] = c
         Attest: (_attest, _FEES_DUTY),
         AttestReveal: (_attest_reveal, _FEES_NONE),
         Accuse: (_accuse, _FEES_ONE),
+        AuctionOp: (_auction, _FEES_DUTY),
+        BidOp: (_bid, _FEES_DUTY),
+        BidReveal: (_bid_reveal, _FEES_NONE),
     },
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from troth_protocol.log.rows import PREIMAGE_MAX_BYTES, ROLE
+from troth_protocol.log.rows import PREIMAGE_MAX_BYTES, ROLE, UNITS_MAX
 from troth_protocol.wire.schema import (
     AMOUNT,
     EPOCH,
@@ -130,6 +130,34 @@ class Accuse:
     evidence: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class AuctionOp:
+    """Offer a commit's contribution to the `units` highest sealed bids; `reserve` seals the least price."""
+
+    commit: bytes
+    units: int
+    reserve: bytes
+    cap: int
+    hashlock: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BidOp:
+    """Seal a bid; the deposit is the auction's cap, whatever the bid."""
+
+    auction: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BidReveal:
+    """Open a sealed bid, or as the seller the reserve price."""
+
+    auction: bytes
+    amount: int
+    salt: bytes
+
+
 Op: TypeAlias = (
     Transfer
     | Bond
@@ -143,6 +171,9 @@ Op: TypeAlias = (
     | Attest
     | AttestReveal
     | Accuse
+    | AuctionOp
+    | BidOp
+    | BidReveal
 )
 
 _TABLE: Mapping[type[Op], tuple[str, dict[str, Kind]]] = {
@@ -165,6 +196,12 @@ _TABLE: Mapping[type[Op], tuple[str, dict[str, Kind]]] = {
     Attest: ("attest", {"question": ID, "digest": HASH}),
     AttestReveal: ("attest_reveal", {"question": ID, "outcome": uint(63), "salt": SALT}),
     Accuse: ("accuse", {"evidence": bin_upto(EVIDENCE_MAX_BYTES)}),
+    AuctionOp: (
+        "auction",
+        {"commit": ID, "units": uint(UNITS_MAX), "reserve": HASH, "cap": AMOUNT, "hashlock": HASH},
+    ),
+    BidOp: ("bid", {"auction": ID, "digest": HASH}),
+    BidReveal: ("bid_reveal", {"auction": ID, "amount": AMOUNT, "salt": SALT}),
 }
 
 #: The catalogue: op value <-> op class, tagged by its name.

@@ -14,6 +14,7 @@ from troth_protocol.wire.schema import (
     ID,
     KEY,
     PPM,
+    SALT,
     SEQ,
     Record,
     blob,
@@ -32,6 +33,10 @@ PPM_LIST = many(uint(PPM), 64, 2)
 CITATIONS_MAX = 16
 UNBONDING_MAX = 1_000
 PREIMAGE_MAX_BYTES = 64
+UNITS_MAX = 64
+#: Bids are sealed in the two epochs after the auction's own, and opened in the two after those.
+BID_EPOCHS = 2
+BID_REVEAL_EPOCHS = 2
 UNBONDING_MAX = 1000
 
 
@@ -221,6 +226,40 @@ class Totals:
     reserve: int
 
 
+@dataclass(frozen=True, slots=True)
+class Auction:
+    """An auction under way; key is its id. `opens` is the epoch of its op, amounts are in atomic units."""
+
+    seller: bytes
+    commit: bytes
+    units: int
+    cap: int
+    hashlock: bytes
+    opens: int
+
+    def is_bid_open(self, epoch: int) -> bool:
+        """Bids may be sealed in this epoch."""
+        return self.opens < epoch <= self.opens + BID_EPOCHS
+
+    def is_bid_reveal_open(self, epoch: int) -> bool:
+        """Bids and the reserve price may be opened in this epoch."""
+        return self.opens + BID_EPOCHS < epoch <= self.closes()
+
+    def closes(self) -> int:
+        """The epoch whose close ends the auction."""
+        return self.opens + BID_EPOCHS + BID_REVEAL_EPOCHS
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """A sealed bid and its deposit; key is auction id, author key. The seller's own is the reserve price."""
+
+    digest: bytes
+    deposit: int
+    amount: int | None = None
+    salt: bytes | None = None
+
+
 Row: TypeAlias = (
     Account
     | Lock
@@ -235,6 +274,8 @@ Row: TypeAlias = (
     | Offence
     | Attendance
     | Totals
+    | Auction
+    | Bid
 )
 
 _QUESTION_NUMBERS = (
@@ -315,5 +356,22 @@ TABLES: Mapping[str, Record[Row]] = {
         "totals",
         Totals,
         {"epoch": EPOCH, "genesis": AMOUNT, "minted": AMOUNT, "burned": AMOUNT, "reserve": AMOUNT},
+    ),
+    "auctions": Record(
+        "auction",
+        Auction,
+        {
+            "seller": KEY,
+            "commit": ID,
+            "units": uint(UNITS_MAX),
+            "cap": AMOUNT,
+            "hashlock": HASH,
+            "opens": EPOCH,
+        },
+    ),
+    "bids": Record(
+        "bid",
+        Bid,
+        {"digest": HASH, "deposit": AMOUNT, "amount": optional(AMOUNT), "salt": optional(SALT)},
     ),
 }

@@ -165,7 +165,12 @@ class State:
         """Everything that anybody or anything holds; equals genesis + minted - burned, to the unit."""
         total = self.totals().reserve
         total += sum(account.worth() for _, account in self.items("accounts", Account))
-        for table, field in (("locks", "amount"), ("commits", "wager"), ("questions", "pot")):
+        for table, field in (
+            ("locks", "amount"),
+            ("commits", "wager"),
+            ("questions", "pot"),
+            ("bids", "deposit"),
+        ):
             total += sum(cast("int", getattr(row, field)) for row in self.tables[table].rows.values())
         return total
 

@@ -12,8 +12,25 @@ from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.book import LogBook
 from troth_protocol.log.entry import Entry, make_entry
 from troth_protocol.log.ops import Op
-from troth_protocol.log.rows import Account, Attestation, Claim, Commit, Entrant, Lock, Question
-from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id, question_id
+from troth_protocol.log.rows import (
+    Account,
+    Attestation,
+    Auction,
+    Bid,
+    Claim,
+    Commit,
+    Entrant,
+    Lock,
+    Question,
+)
+from troth_protocol.log.sealed import (
+    attest_digest,
+    auction_id,
+    bid_digest,
+    commit_digest,
+    commit_id,
+    question_id,
+)
 from troth_protocol.log.state import State, genesis_state
 from troth_protocol.log.vote import Certificate, sign_votes
 from troth_protocol.wire.crypto import digest
@@ -37,6 +54,10 @@ HEAD: Final = digest(b"the sealed head")
 ASKED, SEALING, REVEALING, OPENING = (question_id(NETWORK, "coin", index) for index in range(4))
 UNKNOWN: Final = question_id(NETWORK, "coin", 4)
 LOCK, CLAIMED, EXPIRED, FOREIGN = (digest(word) for word in (b"lock", b"claimed", b"expired", b"foreign"))
+
+#: Hashlocks of bruno's auctions: one in which bids are sealed, one in which they open. Bids are of 40, the cap is 50.
+BIDDING, JUDGING = digest(b"bidding"), digest(b"judging")
+BID, CAP = 40, 50
 
 
 def public(name: str) -> bytes:
@@ -77,6 +98,7 @@ def state() -> State:
     _put_accounts(made)
     _put_locks(made)
     _put_commits(made)
+    _put_auctions(made)
     return made
 
 
@@ -111,6 +133,26 @@ def _put_commits(made: State) -> None:
         opened = 1 if name == "bruno" else None
         made.put("attestations", OPENING + public(name), Attestation(0, 50 * TOKEN, vote, opened))
     made.put("attestations", SEALING + public("bruno"), Attestation(0, 50 * TOKEN, digest(b"sealed already")))
+
+
+def auction_of(hashlock: bytes, seller: str = "bruno") -> bytes:
+    """The id of the auction of a person's forecast under that hash."""
+    return auction_id(NETWORK, public(seller), commit_of(seller), hashlock)
+
+
+def sealed_bid(name: str, hashlock: bytes, amount: int = BID, seller: str = "bruno") -> bytes:
+    """The digest of a person's bid."""
+    return bid_digest(NETWORK, public(name), auction_of(hashlock, seller), SALT, amount)
+
+
+def _put_auctions(made: State) -> None:
+    for hashlock, opens in ((BIDDING, EPOCH - 1), (JUDGING, EPOCH - 3)):
+        key = auction_of(hashlock)
+        row = Auction(public("bruno"), commit_of("bruno"), 1, CAP, hashlock, opens)
+        made.put("auctions", key, row)
+        made.put("bids", key + public("bruno"), Bid(sealed_bid("bruno", hashlock), CAP))
+    for name, amount in (("alma", BID), ("uma", CAP + 1)):
+        made.put("bids", auction_of(JUDGING) + public(name), Bid(sealed_bid(name, JUDGING, amount), CAP))
 
 
 class Bench:

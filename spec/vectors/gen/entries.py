@@ -12,6 +12,9 @@ from troth_protocol.log.ops import (
     Agree,
     Attest,
     AttestReveal,
+    AuctionOp,
+    BidOp,
+    BidReveal,
     Bond,
     CommitOp,
     LockOp,
@@ -61,6 +64,9 @@ EVERY_OP: Final[tuple[Op, ...]] = (
     Attest(ONE, TWO),
     AttestReveal(ONE, 63, TWO),
     Accuse(b""),
+    AuctionOp(ONE, 64, TWO, 10**38 - 1, THREE),
+    BidOp(ONE, TWO),
+    BidReveal(ONE, 1, TWO),
 )
 
 
@@ -173,6 +179,7 @@ def _bad_ops(good: Entry) -> list[tuple[str, str, bytes]]:
             "a bool for an outcome",
             [{"op": "attest_reveal", "question": ONE, "outcome": True, "salt": TWO}],
         ),
+        ("bad_field", "an auction of 65 units", [OPS.dump(EVERY_OP[12]) | {"units": 65}]),
         ("bad_field", "a negative epoch", [OPS.dump(EVERY_OP[4]) | {"until": -1}]),
         ("bad_field", "an agreement of 2,049 bytes", [OPS.dump(EVERY_OP[8]) | {"agreement": bytes(2_049)}]),
         (

@@ -13,6 +13,9 @@ from troth_protocol.log.ops import (
     Agree,
     Attest,
     AttestReveal,
+    AuctionOp,
+    BidOp,
+    BidReveal,
     Bond,
     CommitOp,
     LockOp,
@@ -30,12 +33,16 @@ from troth_protocol.wire.crypto import digest
 
 from .bench import (
     ASKED,
+    BID,
+    BIDDING,
+    CAP,
     CLAIMED,
     EPOCH,
     EXPIRED,
     FOREIGN,
     GENESIS,
     HEAD,
+    JUDGING,
     KEY,
     LOCK,
     NETWORK,
@@ -46,9 +53,11 @@ from .bench import (
     SET,
     UNKNOWN,
     Bench,
+    auction_of,
     commit_of,
     forecast,
     public,
+    sealed_bid,
     state,
 )
 from .common import TOKEN, Case, Json, cases, hexed, hexes, invalid, keys, plain, valid
@@ -99,6 +108,21 @@ def _attest(question: bytes = SEALING) -> Attest:
 
 def _open(outcome: int = 1, *, question: bytes = OPENING, salt: bytes = SALT) -> AttestReveal:
     return AttestReveal(question, outcome, salt)
+
+
+def _auction(
+    name: str = "alma", *, units: int = 1, cap: int = CAP, hashlock: bytes = digest(KEY)
+) -> AuctionOp:
+    sealed = sealed_bid(name, hashlock, seller=name)
+    return AuctionOp(commit_of(name), units, sealed, cap, hashlock)
+
+
+def _bid(auction: bytes = auction_of(BIDDING), name: str = "alma") -> BidOp:
+    return BidOp(auction, sealed_bid(name, BIDDING))
+
+
+def _open_bid(amount: int = BID, *, auction: bytes = auction_of(JUDGING), salt: bytes = SALT) -> BidReveal:
+    return BidReveal(auction, amount, salt)
 
 
 def _delta(delta: Delta) -> dict[str, Json]:
@@ -170,6 +194,10 @@ def _good() -> list[Case]:
         _alone("a sealed vote", "alma", _attest()),
         _alone("an opened vote", "alma", _open()),
         _alone("an accusation, whatever it says", "alma", Accuse(b"anything")),
+        _alone("an auction", "alma", _auction()),
+        _alone("a sealed bid", "alma", _bid()),
+        _alone("an opened bid", "alma", _open_bid()),
+        _alone("an opened reserve price", "bruno", _open_bid()),
     ]
 
 
@@ -301,10 +329,44 @@ def _duties() -> list[Rule]:
     ]
 
 
+def _auctions() -> list[Rule]:
+    unknown = digest(b"no auction")
+    return [
+        ("bad_amount", "an auction of nothing", "alma", [_auction(units=0)]),
+        ("bad_amount", "an auction without a deposit", "alma", [_auction(cap=0)]),
+        ("unknown_commit", "an auction of somebody else's commit", "alma", [_auction("bruno")]),
+        ("duplicate", "an auction under way", "bruno", [_auction("bruno", hashlock=BIDDING)]),
+        ("duplicate", "an auction twice in one entry", "alma", [_auction(), _auction()]),
+        ("insufficient_balance", "a deposit", "alma", [_auction(cap=100 * TOKEN)]),
+        ("unknown_auction", "a bid", "alma", [_bid(unknown)]),
+        ("unknown_auction", "a bid in an auction of the same entry", "alma", _same_entry()),
+        ("wrong_phase", "a bid while bids open", "dora", [_bid(auction_of(JUDGING))]),
+        ("duplicate", "two bids in one entry", "alma", [_bid(), _bid()]),
+        ("duplicate", "a bid of the seller", "bruno", [_bid()]),
+        ("unknown_auction", "an opening", "alma", [_open_bid(auction=unknown)]),
+        (
+            "wrong_phase",
+            "a bid opened while bids are sealed",
+            "bruno",
+            [_open_bid(auction=auction_of(BIDDING))],
+        ),
+        ("unknown_commit", "a bid opened that nobody sealed", "dora", [_open_bid()]),
+        ("unknown_commit", "a bid opened twice", "alma", [_open_bid(), _open_bid()]),
+        ("bad_amount", "a bid above the cap", "uma", [_open_bid(CAP + 1)]),
+        ("bad_amount", "a bid of nothing", "alma", [_open_bid(0)]),
+        ("bad_digest", "another amount than the sealed one", "alma", [_open_bid(BID + 1)]),
+        ("bad_digest", "a bid with another salt", "alma", [_open_bid(salt=digest(b"other salt"))]),
+    ]
+
+
+def _same_entry() -> list[Op]:
+    return [_auction(), _bid(auction_of(digest(KEY), "alma"))]
+
+
 def ops() -> Json:
     """The file ops.json."""
     bench = Bench()
-    rules = [*_payments(), *_standings(), *_questions(), *_promises(), *_duties()]
+    rules = [*_payments(), *_standings(), *_questions(), *_promises(), *_duties(), *_auctions()]
     refused = [(code, what, bench, bench.entry(name, made)) for code, what, name, made in rules]
     return cases(
         "What a witness says to an entry (03): `setting` is what all cases share, `certified` what it has stored.",

@@ -17,7 +17,8 @@ from troth_protocol.evidence import entry_fork
 from troth_protocol.log.committee import load_committee
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.keep import epoch_key, place_key
-from troth_protocol.log.ops import LockOp, Transfer
+from troth_protocol.log.ops import AuctionOp, BidOp, BidReveal, CommitOp, LockOp, Transfer
+from troth_protocol.log.sealed import auction_id, bid_digest, commit_id, question_id
 from troth_protocol.wire.chunks import unpack_rows
 from troth_protocol.wire.codec import decode, encode
 from troth_protocol.wire.crypto import digest
@@ -163,6 +164,28 @@ def test_offences_are_among_the_results(sealed):
     sealed.close()
     rows = list(unpack_rows(sealed.seats[ALMA].disk.find("results", epoch_key(2))))
     assert [row[0] for row in rows] == ["offence"]
+
+
+def test_sales_are_among_the_results(stage):
+    """An auction over five epochs of whole nodes; its bids of 7 and 5 open."""
+    question, salt = question_id(stage.network, "coin", 0), digest(b"salt")
+    name = commit_id(stage.network, stage.key(ALMA), question, salt)
+    key = auction_id(stage.network, stage.key(ALMA), name, salt)
+    seals = [
+        bid_digest(stage.network, stage.key(agent), key, salt, amount) for agent, amount in enumerate((5, 7))
+    ]
+    stage.put(ALMA, CommitOp(question, salt, 0), AuctionOp(name, 1, seals[0], 9, salt))
+    stage.close()
+    stage.put(1, BidOp(key, seals[1]))
+    stage.close()
+    stage.close()
+    for agent, amount in enumerate((5, 7)):
+        stage.put(agent, BidReveal(key, amount, salt))
+    stage.close()
+    stage.close()
+    rows = list(unpack_rows(stage.seats[ALMA].disk.find("results", epoch_key(5))))
+    assert [row[:2] for row in rows] == [["auction", key], ["bid", key]]
+    assert rows[0][2]["price"] == "5"
 
 
 def _fork_half(stage, amount):

@@ -14,6 +14,9 @@ from troth_protocol.log.ops import (
     Agree,
     Attest,
     AttestReveal,
+    AuctionOp,
+    BidOp,
+    BidReveal,
     Bond,
     CommitOp,
     LockOp,
@@ -23,6 +26,7 @@ from troth_protocol.log.ops import (
     Unbond,
     Unlock,
 )
+from troth_protocol.log.rows import UNITS_MAX
 
 A, B = bytes([1]) * 32, bytes([2]) * 32
 SIGNATURE = bytes([3]) * 64
@@ -41,6 +45,9 @@ EXAMPLES = [
     Attest(A, B),
     AttestReveal(A, 63, B),
     Accuse(bytes(EVIDENCE_MAX_BYTES)),
+    AuctionOp(A, UNITS_MAX, B, 10**38 - 1, A),
+    BidOp(A, B),
+    BidReveal(A, 10**38 - 1, B),
 ]
 by_name = pytest.mark.parametrize("op", EXAMPLES, ids=OPS.name_of)
 

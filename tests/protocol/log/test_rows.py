@@ -10,9 +10,12 @@ from troth_protocol.log.rows import (
     ROLES,
     TABLES,
     UNBONDING_MAX,
+    UNITS_MAX,
     Account,
     Attendance,
     Attestation,
+    Auction,
+    Bid,
     Claim,
     Commit,
     Entrant,
@@ -37,6 +40,8 @@ ROWS = {
     ),
     "attestations": Attestation(2, 7, A, 63),
     "attendance": Attendance(7, left_out=True),
+    "auctions": Auction(A, B, UNITS_MAX, MOST, A, MAX_INT),
+    "bids": Bid(A, MOST, MOST, B),
     "claims": Claim(bytes(64), 9, 10),
     "commits": Commit(
         A,
@@ -123,3 +128,11 @@ def test_the_phases_of_a_question_follow_one_another():
     assert [e for e in epochs if question.is_reveal_open(e)] == [15, 16]
     assert [e for e in epochs if question.is_attest_reveal_open(e)] == [17, 18, 19, 20]
     assert (question.commit_last(), question.closes()) == (11, 20)
+
+
+def test_an_auction_takes_bids_then_opens_them():
+    auction = Auction(A, B, 1, 5, A, opens=10)
+    epochs = range(20)
+    assert [e for e in epochs if auction.is_bid_open(e)] == [11, 12]
+    assert [e for e in epochs if auction.is_bid_reveal_open(e)] == [13, 14]
+    assert auction.closes() == 14

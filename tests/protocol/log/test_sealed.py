@@ -2,7 +2,16 @@
 
 import itertools
 
-from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id, lock_id, question_id
+from troth_protocol.log.sealed import (
+    attest_digest,
+    auction_id,
+    bid_digest,
+    commit_digest,
+    commit_id,
+    lock_id,
+    question_id,
+    won_lock_id,
+)
 from troth_protocol.wire.crypto import digest
 
 A, B = digest(b"a"), digest(b"b")
@@ -36,3 +45,20 @@ def test_the_locks_of_an_entry_differ():
     assert len({lock_id(A, index) for index in range(256)}) == 256
     assert len(lock_id(A, 0)) == 32
     assert lock_id(A, 0) != lock_id(B, 0)
+
+
+def test_a_bid_is_bound_to_everything_in_it():
+    whole = (A, A, A, A, 1)
+    others = [(*whole[:at], B, *whole[at + 1 :]) for at in range(4)] + [(A, A, A, A, 11)]
+    assert len({bid_digest(*item) for item in [whole, *others]}) == 6
+
+
+def test_an_auction_is_named_by_network_seller_commit_and_hash():
+    whole = (A, A, A, A)
+    others = [(*whole[:at], B, *whole[at + 1 :]) for at in range(4)]
+    assert len({auction_id(*item) for item in [whole, *others]}) == 5
+
+
+def test_every_winner_has_a_lock_of_its_own():
+    whole = [(A, A, A, 1), (B, A, A, 1), (A, B, A, 1), (A, A, B, 1), (A, A, A, 2)]
+    assert len({won_lock_id(*item) for item in whole}) == 5

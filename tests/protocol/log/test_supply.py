@@ -15,6 +15,9 @@ from troth_protocol.log.ops import (
     Accuse,
     Attest,
     AttestReveal,
+    AuctionOp,
+    BidOp,
+    BidReveal,
     Bond,
     CommitOp,
     LockOp,
@@ -25,7 +28,7 @@ from troth_protocol.log.ops import (
     Unlock,
 )
 from troth_protocol.log.rows import TABLES, Commit, Lock
-from troth_protocol.log.sealed import attest_digest, commit_digest
+from troth_protocol.log.sealed import attest_digest, auction_id, bid_digest, commit_digest
 from troth_protocol.log.state import decode_state, verify_row
 from troth_protocol.wire.crypto import digest
 
@@ -37,7 +40,22 @@ agents = st.integers(0, AGENTS - 1)
 steps = st.tuples(
     agents,
     st.sampled_from(
-        ["pay", "strange", "bond", "unbond", "lock", "unlock", "wager", "reveal", "attest", "open", "fork"]
+        [
+            *(
+                "pay",
+                "strange",
+                "bond",
+                "unbond",
+                "lock",
+                "unlock",
+                "wager",
+                "reveal",
+                "attest",
+                "open",
+                "fork",
+            ),
+            *("auction", "bid", "open_bid"),
+        ]
     ),
     agents,
     st.integers(0, 3),
@@ -75,8 +93,27 @@ def op_of(net, agent, action, other, number):
         "reveal": lambda: reveal(net, agent),
         "attest": lambda: Attest(question, attest_digest(net.network, me, question, SALT, number % 2)),
         "open": lambda: AttestReveal(question, number % 2, SALT),
+        "auction": lambda: sell(net, agent, number),
+        "bid": lambda: BidOp(
+            sale(net, other), bid_digest(net.network, me, sale(net, other), SALT, 45 - agent)
+        ),
+        "open_bid": lambda: BidReveal(sale(net, other), 45 - agent, SALT),
     }
     return make[action]()
+
+
+def sale(net, seller):
+    """The auction of a seller's first commit; nobody's, if it has none."""
+    mine = [key for key, row in net.state.items("commits", Commit) if row.author == net.key(seller)]
+    return auction_id(net.network, net.key(seller), mine[0] if mine else SALT, digest(PREIMAGE))
+
+
+def sell(net, agent, number):
+    mine = commits(net, agent)
+    if not mine:
+        return None
+    sealed = bid_digest(net.network, net.key(agent), sale(net, agent), SALT, 45 - agent)
+    return AuctionOp(mine[0][0], number, sealed, 50, digest(PREIMAGE))
 
 
 def reveal(net, agent):
@@ -154,10 +191,10 @@ def test_a_history_with_everything_in_it():
     ]
     epochs = [
         [*first, (1, "bond", 2, 1), (2, "unbond", 0, 2)],
-        [(4, "unlock", 0, 0), (3, "fork", 1, 0), (2, "fork", 2, 0)],
-        [(agent, "attest", 0, 1) for agent in range(3)],
+        [(4, "unlock", 0, 0), (3, "fork", 1, 0), (2, "fork", 2, 0), (4, "auction", 0, 1)],
+        [*((agent, "attest", 0, 1) for agent in range(3)), (0, "bid", 4, 0), (1, "bid", 4, 0)],
         [(3, "pay", 4, 0)],
-        [(4, "reveal", 0, 0), (3, "reveal", 0, 0)],
+        [(4, "reveal", 0, 0), (3, "reveal", 0, 0), (4, "open_bid", 4, 0), (0, "open_bid", 4, 0)],
         [],
         [(agent, "open", 0, 3) for agent in range(3)],
         [],
@@ -169,6 +206,7 @@ def test_a_history_with_everything_in_it():
         seen |= {name for name in TABLES if net.state.tables[name].rows}
         seen |= {"settled"} if closed.settlements else set()
         seen |= {"punished"} if closed.offences else set()
+        seen |= {"sold"} if any(sale.price for sale in closed.sales) else set()
         check(net)
     assert {
         "locks",
@@ -177,8 +215,11 @@ def test_a_history_with_everything_in_it():
         "entrants",
         "offences",
         "attestations",
+        "auctions",
+        "bids",
         "settled",
         "punished",
+        "sold",
     } <= seen
     assert net.state.totals().minted == 21
     assert net.state.totals().burned > 0
