@@ -1,7 +1,7 @@
 """Executing a close: the next state is a pure function of the sealed state and the agreed cut, to the unit.
 
-Order: logs, claims, offences, payments and refunds, auctions, questions, releases, mint,
-the next witness set, new questions.
+Order: logs, claims, offences, payments and refunds, auctions, questions, releases, mint, the next witness set, and
+new questions.
 """
 
 from __future__ import annotations
