@@ -18,7 +18,7 @@ from troth_protocol import evidence, genesis
 from troth_protocol.close import ballots, report, seal
 from troth_protocol.insight import contribution
 from troth_protocol.log import agreement, entry, evaluate, ops, rows, vote
-from troth_protocol.market import card, trades
+from troth_protocol.market import card, exchange, trades
 from troth_protocol.wire import crypto, messages
 from troth_protocol.wire.schema import Record
 
@@ -47,6 +47,8 @@ OBJECTS: Mapping[str, Record[Any]] = {
     "certificate": vote.CERTIFICATE,
     "agreement": agreement.AGREEMENT,
     "contribution": contribution.CONTRIBUTION,
+    "exchange_terms": exchange.EXCHANGE_TERMS,
+    "contents": exchange.CONTENTS,
     "report_header": report.REPORT_HEADER,
     "candidate_payload": ballots._PROPOSAL,  # noqa: SLF001
     "vote_payload": ballots._PLACE,  # noqa: SLF001

@@ -52,7 +52,10 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A buyer asks this agent for a document. `round` counts from 0; a counter of the buyer's is the next round."""
+    """A buyer asks this agent for a document. `round` counts from 0; a counter of the buyer's is the next round.
+
+    `price` is what a counter offers, in atomic units.
+    """
 
     buyer: str
     buyer_key: bytes
@@ -60,13 +63,18 @@ class Request:
     document: str
     min_weight_ppm: int
     round: int = 0
+    price: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The smallest citation weight for which this agent sells."""
+    """What this agent sells for: the smallest citation weight, and a fixed price in atomic units; either may be 0.
+
+    What has a price is paid by fair exchange, and only up to the agent bond of its seller at a time.
+    """
 
     min_weight_ppm: int
+    price: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class Offer:
     document: str
     min_weight_ppm: int
     round: int = 0
+    price: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +97,10 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Ask again, with this weight."""
+    """Ask again, with this weight and price (None: the price of the offer)."""
 
     min_weight_ppm: int
+    price: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +177,8 @@ class Agent:
     Class attributes to set: `documents`, the names of what it sells; `topics`, what its card says that it deals in
     (default: all that the network has); `ask_ppm`, the citation weight that its card and offers ask for (0: none is
     said; what binds is `quote`); `cite_ppm`, how much of its income it cites in
-    all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `rate`, the learning
+    all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `budget`, the highest
+    price that it pays for one, and `price`, what it asks for one, both in atomic units; `rate`, the learning
     rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within a few milliseconds, so that
     they need no worker thread (a node whose agent says so and then waits for a network misses votes).
     """
@@ -177,6 +188,8 @@ class Agent:
     ask_ppm: int = 0
     cite_ppm: int = 800_000
     pay_ppm: int = 200_000
+    budget: int = 0
+    price: int = 0
     rate: float = 1.0
     is_quick: bool = False
 
@@ -212,11 +225,16 @@ class Agent:
         return []
 
     def quote(self, request: Request) -> Quote | None:
-        """The price of a document, or None to refuse. Default: what the buyer offers, for every document it sells."""
-        return Quote(request.min_weight_ppm) if request.document in self.documents else None
+        """What a document costs, or None to refuse. Default: the weight that the buyer offers, and `price`."""
+        return Quote(request.min_weight_ppm, self.price) if request.document in self.documents else None
 
     def consider(self, offer: Offer) -> Decision:
-        """Whether to take an offer. Default: up to `pay_ppm`; above it, one counter with `pay_ppm`, then no."""
+        """Whether to take an offer. Default: up to `pay_ppm`; above it, one counter with `pay_ppm`, then no.
+
+        A price above `budget` is refused.
+        """
+        if offer.price > self.budget:
+            return Reject()
         if offer.min_weight_ppm <= self.pay_ppm:
             return Accept()
         return Counter(self.pay_ppm) if offer.round == 0 else Reject()

@@ -15,7 +15,7 @@ from troth_node.inspection import read_seal
 from troth_node.storage.store import Store
 from troth_protocol.close.docket import EVIDENCE_TABLE
 from troth_protocol.close.findings import Findings, load_findings
-from troth_protocol.close.punish import offence_key
+from troth_protocol.close.punish import offence_of
 from troth_protocol.close.seal import SEAL
 from troth_protocol.core import TABLES
 from troth_protocol.errors import Invalid, TrothError
@@ -118,7 +118,7 @@ def list_cases(path: Path, genesis: bytes) -> list[Case]:
 
 def _waiting(data: bytes, network: bytes) -> Case:
     proof = verify_evidence(data, network)
-    return Case(offence_key(proof.kind, proof.offender), proof, data)
+    return Case(offence_of(proof), proof, data)
 
 
 def _punished(store: Store, network: bytes, rules: Rules, epoch: bytes, results: bytes) -> Iterator[Case]:
@@ -143,7 +143,7 @@ def _case(
             proof = verify_evidence(data, network)
         except Invalid:
             continue
-        is_it = offence_key(proof.kind, proof.offender) == key and proof.epoch == sentence.epoch
+        is_it = offence_of(proof) == key and proof.epoch == sentence.epoch
         if is_it:
             reporter = None if accuser == proof.offender else accuser
             part = min(sentence.slashed * rules.reporter_ppm // PPM, rules.reporter_max)

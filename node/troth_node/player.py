@@ -20,12 +20,13 @@ from troth_node.duties import Duties
 from troth_node.payload import validate_payload
 from troth_node.presence import announce_wants
 from troth_node.runtime import Runtime
-from troth_protocol.core import EpochOpened, PeerHello, Traded
+from troth_protocol.core import EpochOpened, PeerHello, Ticked, Traded
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contribution
 from troth_protocol.insight.prior import validate_ppm
 from troth_protocol.insight.results import Settlement
 from troth_protocol.log.author import Finalized, Refused
+from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Commit, Question
 from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.wire.codec import encode
@@ -79,13 +80,20 @@ class Player:
         match event:
             case Finalized():
                 self.duties.notice(event)
+                self.dealings.exchanges.advance()
                 self._add(self._deliver)
+            case Credited():
+                self.dealings.exchanges.credited(event)
             case Refused():
                 self.duties.notice(event)
+            case Ticked():
+                if self.dealings.exchanges.advance():
+                    self._add(self._collect)
             case PeerHello():
                 self.dealings.greet(event.peer)
             case EpochOpened():
                 self.duties.advance()  # what is owed does not wait for an agent that is behind
+                self.dealings.exchanges.notice(event)
                 self._add(partial(self._epoch, event))
             case Traded():
                 self._add(partial(self._trade, event))
@@ -95,7 +103,7 @@ class Player:
                 pass
 
     def _refused(self, event: Refused) -> None:
-        if event.code not in ("duplicate", "wrong_phase"):
+        if event.code not in ("duplicate", "wrong_phase", "lock_over"):
             log.warning("op refused", code=event.code, detail=event.detail)
 
     def _add(self, job: Job) -> None:
@@ -135,13 +143,20 @@ class Player:
                 await self._open(key, question)
         await self.dealings.advance({key: play.view for key, play in self.plays.items()})
         await self._deliver()
-        for play in list(self.plays.values()):
-            await self._guarded(partial(self._answer, play))  # a bad answer costs no other question
+        await self._collect()
         await self._attest()
         for settlement in event.closed.settlements if event.closed else ():
             await self._observe(settlement)
         for key in [key for key in self.plays if key not in self.core.chain.state.tables["questions"].rows]:
             del self.plays[key]  # settled while this node was away
+
+    async def _collect(self) -> None:
+        """Take in what the logs have opened, then answer what waits for nothing more."""
+        for bought_for, signal in await self.dealings.opened():
+            if bought_for in self.plays:
+                self.plays[bought_for].signals[signal.commit] = signal
+        for play in list(self.plays.values()):
+            await self._guarded(partial(self._answer, play))  # a bad answer costs no other question
 
     async def _open(self, key: bytes, question: Question) -> None:
         view = self._view(key, question)
@@ -249,7 +264,8 @@ class Player:
 
     def _wager(self, forecast: Forecast) -> int:
         """A share of what is free now; at least the least wager if that can be paid, else none."""
-        free = self.core.chain.book.view(self.core.keys.public).balance - self.duties.reserved()
+        free = self.core.chain.book.view(self.core.keys.public).balance
+        free -= self.duties.reserved() + self.dealings.reserved()
         least = self.core.genesis.rules.min_wager
         if forecast.parts is not None:
             wager = self._stake() // max(forecast.parts, 1)

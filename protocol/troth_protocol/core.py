@@ -34,7 +34,7 @@ from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate
 from troth_protocol.log.witness import Witness
 from troth_protocol.market.board import Board
 from troth_protocol.market.library import Library
-from troth_protocol.notices import EpochOpened, PeerFault, PeerHello, Profile, Restoring, Traded
+from troth_protocol.notices import EpochOpened, PeerFault, PeerHello, Profile, Restoring, Ticked, Traded
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import (
     MESSAGES,
@@ -71,7 +71,17 @@ from troth_protocol.wire.messages import (
     WantSnapshot,
 )
 
-__all__ = ["TABLES", "Core", "EpochOpened", "PeerFault", "PeerHello", "Profile", "Restoring", "Traded"]
+__all__ = [
+    "TABLES",
+    "Core",
+    "EpochOpened",
+    "PeerFault",
+    "PeerHello",
+    "Profile",
+    "Restoring",
+    "Ticked",
+    "Traded",
+]
 
 TICK_MS: Final = 250
 #: Entries sent in answer to one refusal; the next one names what is missing then.
@@ -95,6 +105,7 @@ TABLES: Final = (
     "ballots",
     "close",
     "duties",
+    "exchanges",
     "documents",
     "evidence",
     "cards",
@@ -462,6 +473,7 @@ class Core:
         self.follower.tick()
         self.library.tick()
         self._check_sealed()
+        self.out.notice(Ticked())
 
     # Messages
 

@@ -1,4 +1,4 @@
-"""Evidence: two signed statements that one key must never make together. Anybody can verify it from its bytes alone.
+"""Evidence: signed statements that contradict each other or what they promise. Anybody can verify it from its bytes.
 
 One format, one pure function, and one table, OFFENCES, with a row for each kind. The two statements stand in the order
 of their bytes, so that everybody writes the same evidence of the same pair. Silence and omission are never evidence:
@@ -29,6 +29,7 @@ from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import SIGNED_HEADER, Entry, Header, SignedHeader, header_id, load_header
 from troth_protocol.log.ops import EVIDENCE_MAX_BYTES
 from troth_protocol.log.vote import VOTE, Vote, is_vote_of
+from troth_protocol.market.exchange import MISDELIVERED_FIELDS, Misdelivered, verify_misdelivery
 from troth_protocol.wire.schema import HASH, KEY, SIGNATURE, Record, Variant, blob, nested
 
 ENTRY_FORK: Final = "entry_fork"
@@ -38,6 +39,7 @@ NOTARIZE_FORK: Final = "notarize_fork"
 FINALIZE_FORK: Final = "finalize_fork"
 FINALIZE_SKIP: Final = "finalize_skip"
 SEAL_FORK: Final = "seal_fork"
+MISDELIVERY: Final = "misdelivery"
 
 _SEAL_MAX_BYTES: Final = 1024
 
@@ -105,12 +107,15 @@ class SealFork(CloseFork):
     """A witness signed two different seals of one epoch."""
 
 
-Evidence: TypeAlias = EntryFork | VoteFork | CloseFork
+Evidence: TypeAlias = EntryFork | VoteFork | CloseFork | Misdelivered
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What evidence proves: the kind of offence, who did it, in which epoch and at which place (its parts by name)."""
+    """What evidence proves: the kind of offence, who did it, in which epoch and at which place (its parts by name).
+
+    The place of a misdelivery is the exchange, and its epoch the last one in which it could be claimed.
+    """
 
     kind: str
     offender: bytes
@@ -188,6 +193,12 @@ def _judge_seal_fork(evidence: SealFork, network: bytes) -> Proof:
     return Proof(SEAL_FORK, evidence.witness, seals[0].epoch)
 
 
+def _judge_misdelivery(evidence: Misdelivered, network: bytes) -> Proof:
+    terms = verify_misdelivery(evidence, network)
+    place = (("buyer", terms.buyer), ("hash", terms.hash))
+    return Proof(MISDELIVERY, terms.seller, terms.until, place)
+
+
 def _check_order(first: bytes, second: bytes) -> None:
     if first == second:
         raise Invalid("not_evidence", "one statement twice")
@@ -254,6 +265,9 @@ OFFENCES: Final[Mapping[type[Evidence], Offence]] = {
         _of_witness,
     ),
     SealFork: Offence(_fork(SEAL_FORK, SealFork, SEAL_SIGNATURE), _judge_seal_fork, _of_witness),
+    Misdelivered: Offence(
+        Record(MISDELIVERY, Misdelivered, MISDELIVERED_FIELDS), _judge_misdelivery, _of_author
+    ),
 }
 #: The same by the name that travels.
 BY_NAME: Final[Mapping[str, Offence]] = {row.record.name: row for row in OFFENCES.values()}
@@ -263,8 +277,8 @@ EVIDENCE: Variant[Evidence] = Variant("kind", {make: row.record for make, row in
 def verify_evidence(data: bytes, network: bytes) -> Proof:
     """Decode evidence and check that it proves an offence: a pure function of these bytes.
 
-    Raises Invalid: too_large, not_evidence (the statements do not contradict each other), bad_order, bad_signature
-    (a branch that leads elsewhere included), wrong_network, and what the schema says.
+    Raises Invalid: too_large, not_evidence (the statements contradict nothing), bad_order, bad_signature (a branch
+    that leads elsewhere included), bad_digest, bad_terms, wrong_network, and what the schema says.
     """
     if len(data) > EVIDENCE_MAX_BYTES:
         raise Invalid("too_large", f"evidence of {len(data)} bytes")
@@ -274,6 +288,11 @@ def verify_evidence(data: bytes, network: bytes) -> Proof:
 
 
 # Making it
+
+
+def misdelivery(terms: bytes, signature: bytes, ciphertext: bytes, key: bytes) -> bytes:
+    """Evidence bytes of a misdelivery."""
+    return EVIDENCE.encode(Misdelivered(terms, signature, ciphertext, key))
 
 
 def entry_fork(first: SignedHeader, second: SignedHeader) -> bytes:

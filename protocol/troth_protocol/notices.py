@@ -43,6 +43,11 @@ class Traded:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticked:
+    """Notice: TICK_MS have passed, and what certified entries came meanwhile is stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restoring:
     """Notice: others hold something of ours that the disk does not know; nothing is signed before `until`."""
 

@@ -39,6 +39,7 @@ FILES: Final = {
     "contributions.json": ("contributions", "contributions"),
     "auctions.json": ("auctions", "auctions"),
     "trades.json": ("trades", "trades"),
+    "exchange.json": ("sales", "exchange"),
     "documents.json": ("documents", "documents"),
     "cards.json": ("cards", "cards"),
     "messages.json": ("messages", "messages"),

@@ -1,5 +1,7 @@
 """The agent API: the base class is a whole agent, and its defaults do what they say."""
 
+from dataclasses import replace
+
 from troth_node.agent import (
     Accept,
     Agent,
@@ -117,3 +119,12 @@ def test_citations_follow_past_credit():
 
 def test_without_signals_nobody_is_cited():
     assert Agent().allocate(QUESTION, [], FORECAST) == {}
+
+
+def test_a_price_is_asked_and_paid_up_to_the_budget():
+    shop, agent = Shop(), Agent()
+    shop.price, agent.budget = 5, 5
+    assert shop.quote(request("flights/x")) == Quote(70_000, 5)
+    assert agent.consider(replace(offer(0), price=5)) == Accept()
+    assert agent.consider(replace(offer(0), price=6)) == Reject()
+    assert Agent().consider(replace(offer(0), price=1)) == Reject()

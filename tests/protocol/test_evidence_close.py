@@ -40,6 +40,7 @@ from troth_protocol.evidence import (
 )
 from troth_protocol.log.committee import Committee, Member
 from troth_protocol.log.ops import EVIDENCE_MAX_BYTES
+from troth_protocol.market.exchange import Misdelivered
 from troth_protocol.wire.crypto import KeyPair, digest, preimage
 
 NETWORK, OTHER_NETWORK = digest(b"network"), digest(b"another network")
@@ -214,7 +215,7 @@ def test_spoilt_evidence_proves_nothing(data):
 
 
 def test_every_kind_has_its_row():
-    kinds = {EntryFork, VoteFork, *CloseFork.__subclasses__()}
-    assert len(BY_NAME) == len(kinds) == 7
+    kinds = {EntryFork, VoteFork, Misdelivered, *CloseFork.__subclasses__()}
+    assert len(BY_NAME) == len(kinds) == 8
     assert {record.name for record in EVIDENCE.records.values()} == set(BY_NAME)
     assert [name for name, row in BY_NAME.items() if row.is_freezing] == ["entry_fork"]

@@ -194,14 +194,15 @@ def test_the_chain_leads_from_its_genesis_to_every_state_root():
 
 
 def test_the_chain_tells_what_it_should():
-    """A change of the witness set, a settlement with payments, an offence of an author and of a witness, a claim."""
+    """A change of the witness set, a settlement with payments, offences of a seller, an author, a witness, claims."""
     executed = [case for case in CLOSES["valid"] if case["check"] == "execute"]
     assert len({case["witness_set"] for case in executed}) == 3
     kinds = [row[0] for case in executed for row in value(case["settlements"])]
     assert {"settlement", "forecast", "payment", "attester"} == set(kinds)
-    assert [row[1] for case in executed for row in case["offences"]] == ["entry_fork", "notarize_fork"]
+    offences = [row[1] for case in executed for row in case["offences"]]
+    assert offences == ["misdelivery", "entry_fork", "notarize_fork"]
     claims = [row for case in executed for row in unpack_rows(unhex(case["cut"])) if row[0] == "claim"]
-    assert len(claims) == 1
+    assert len(claims) == 2
 
 
 # Agreement

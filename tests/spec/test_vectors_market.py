@@ -5,9 +5,17 @@ from __future__ import annotations
 import hashlib
 
 import ed25519_reference
+from nacl.bindings import crypto_aead_chacha20poly1305_ietf_encrypt
 from vector_kit import cases, judge, read, unhex, value
 
 from troth_protocol.log.agreement import AGREEMENT, agreement_id, load_agreement
+from troth_protocol.market.exchange import (
+    CONTENTS,
+    EXCHANGE_TERMS,
+    Misdelivery,
+    load_terms,
+    open_exchange,
+)
 from troth_protocol.market.transcript import TABLE, verify_transcript
 from troth_protocol.wire.codec import encode
 
@@ -52,6 +60,29 @@ def check_agreement(case):
     found = load_agreement(data, network, unhex(case["buyer_signature"]), unhex(case["seller_signature"]))
     assert AGREEMENT.encode(found) == data
     assert agreement_id(network, data) == unhex(case["id"])
+
+
+def check_open(case):
+    """An exchange from its values on: terms, preimage, signature; then what the key opens, if it opens anything."""
+    network, data, signature = unhex(case["network"]), unhex(case["bytes"]), unhex(case["signature"])
+    terms = load_terms(data, signature, network)
+    found = open_exchange(terms, unhex(case["ciphertext"]), unhex(case["key"]))
+    assert encode(value(case["terms"])) == data == EXCHANGE_TERMS.encode(terms)
+    domain = b"troth/terms/1"
+    signed = bytes([len(domain)]) + domain + network + data
+    assert signed == unhex(case["preimage"])
+    assert ed25519_reference.is_valid(terms.seller, signed, signature)
+    assert isinstance(found, Misdelivery) == case["is_misdelivery"]
+    if "contents" in case:
+        plaintext = encode(value(case["contents"]))
+        assert plaintext == unhex(case["plaintext"]) == CONTENTS.encode(found)
+        key, tagged = unhex(case["key"]), unhex(case["ciphertext"])
+        assert crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, None, bytes(12), key) == tagged
+
+
+@cases("exchange.json")
+def test_exchange(name, case):
+    judge({"open": check_open}, case)
 
 
 @cases("trades.json")

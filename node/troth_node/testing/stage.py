@@ -13,7 +13,7 @@ from troth_node.testing.samples import COIN, PACING, RULES, sample_genesis, seed
 from troth_node.testing.world import Disk
 from troth_protocol.close.closer import Closer
 from troth_protocol.core import Core, Profile
-from troth_protocol.effects import Erase, Notice, Persist, Send, SetTimer
+from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer
 from troth_protocol.genesis import Genesis, Pacing, Rules, Topic
 from troth_protocol.log.ops import Op
 from troth_protocol.log.rows import Account
@@ -124,6 +124,7 @@ class Stage:
             documents = self.documents.get(agent, ())
             profile = Profile(f"agent {agent}", documents, "stage", nonce, is_restored)
             seat.core = Core(self.genesis, seat.keys, seat.disk, profile)
+            self.seated(agent, seat.core)
             seat.core.start()
             for other in self.up():
                 if other != agent:
@@ -131,6 +132,9 @@ class Stage:
                     seat.core.link_up(self.key(other))
                     self.flush(other)
             self.flush(agent)
+
+    def seated(self, agent: int, core: Core) -> None:
+        """A core is made and about to start."""
 
     def crash(self, *agents: int) -> None:
         """Kill these agents; what is under way to or from them is lost with them."""
@@ -149,15 +153,20 @@ class Stage:
         seat = self.seats[agent]
         while seat.core is not None and (effects := seat.core.drain()):
             for effect in effects:
-                match effect:
-                    case Persist() | Erase():
-                        seat.disk.write(effect)
-                    case Send():
-                        self._post(agent, effect)
-                    case SetTimer():
-                        seat.timers[effect.name] = effect.delay_ms
-                    case Notice():
-                        seat.notices.append(effect.event)
+                self.carry_out(agent, effect)
+
+    def carry_out(self, agent: int, effect: Effect) -> None:
+        """Do one thing that a core asks for."""
+        seat = self.seats[agent]
+        match effect:
+            case Persist() | Erase():
+                seat.disk.write(effect)
+            case Send():
+                self._post(agent, effect)
+            case SetTimer():
+                seat.timers[effect.name] = effect.delay_ms
+            case Notice():
+                seat.notices.append(effect.event)
 
     def _post(self, agent: int, send: Send) -> None:
         target = self.number(send.peer)

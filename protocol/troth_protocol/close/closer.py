@@ -35,7 +35,6 @@ from troth_protocol.close.watch import Watch
 from troth_protocol.effects import Effects
 from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
 from troth_protocol.log.keep import epoch_key
-from troth_protocol.log.ops import Unlock
 from troth_protocol.log.witness import Witness
 from troth_protocol.wire.chunks import Chunks
 from troth_protocol.wire.codec import Value, decode, encode
@@ -124,11 +123,7 @@ class Closer:
         self._enter(own, chunks, findings)
 
     def _findings(self) -> Findings:
-        findings = Findings(heads=self.chain.book.moved())
-        for entry in self.witness.locks.values():
-            for op in entry.ops:
-                if isinstance(op, Unlock):
-                    findings.claims[op.lock] = op.preimage
+        findings = Findings(heads=self.chain.book.moved(), claims=dict(self.witness.claims))
         for data in self.docket.due():
             findings.add_evidence(data)
         return findings

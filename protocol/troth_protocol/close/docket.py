@@ -15,7 +15,7 @@ from typing import Final
 
 from troth_protocol.close.chain import Chain
 from troth_protocol.close.findings import EVIDENCE_MAX
-from troth_protocol.close.punish import is_due, offence_key
+from troth_protocol.close.punish import is_due, offence_of
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import EVIDENCE, EntryFork, Proof, verify_evidence
@@ -50,7 +50,7 @@ class _Case:
 
     def row(self) -> bytes:
         """Its key on disk: epochs sort."""
-        return epoch_key(self.proof.epoch) + offence_key(self.proof.kind, self.proof.offender)
+        return epoch_key(self.proof.epoch) + offence_of(self.proof)
 
 
 class Docket:
@@ -84,11 +84,11 @@ class Docket:
         return _Case(proof, data, account.worth() - account.balance, fork)
 
     def _hold(self, case: _Case) -> None:
-        self._cases[offence_key(case.proof.kind, case.proof.offender)] = case
+        self._cases[offence_of(case.proof)] = case
         self._digests.add(digest(case.evidence))
 
     def _drop(self, case: _Case) -> None:
-        del self._cases[offence_key(case.proof.kind, case.proof.offender)]
+        del self._cases[offence_of(case.proof)]
         self._digests.remove(digest(case.evidence))
         self.out.erase(EVIDENCE_TABLE, case.row())
 
@@ -129,7 +129,7 @@ class Docket:
 
     def _is_new(self, case: _Case) -> bool:
         """Not held, and due at this close or the next: whoever sends it may have sealed this epoch already."""
-        if offence_key(case.proof.kind, case.proof.offender) in self._cases:
+        if offence_of(case.proof) in self._cases:
             return False
         epoch = min(max(case.proof.epoch, self.chain.epoch), self.chain.epoch + 1)
         return is_due(self.chain.state, self.chain.genesis.rules, epoch, case.proof)

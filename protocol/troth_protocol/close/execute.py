@@ -1,6 +1,7 @@
 """Executing a close: the next state is a pure function of the sealed state and the agreed cut, to the unit.
 
-Order: logs, offences, claims and refunds, auctions, questions, releases, mint, the next witness set, new questions.
+Order: logs, claims, offences, payments and refunds, auctions, questions, releases, mint, the next witness set, and
+new questions.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from troth_protocol.close.auctions import advance_auctions
+from troth_protocol.close.claims import apply_claims, settle_locks
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.punish import punish
 from troth_protocol.errors import Invalid, TrothError
@@ -20,15 +22,12 @@ from troth_protocol.insight.lifecycle import advance_questions, open_questions
 from troth_protocol.insight.results import Settlement, emission_leaves
 from troth_protocol.log.book import Stored
 from troth_protocol.log.committee import Committee, Member
-from troth_protocol.log.rows import ROLES, Account, Attendance, Claim, Commit, Lock, Offence
+from troth_protocol.log.rows import ROLES, Account, Attendance, Commit, Offence
 from troth_protocol.log.state import TOTALS_KEY, State
 from troth_protocol.market.sale import Sale, sale_leaves
 from troth_protocol.wire.codec import encode
-from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.merkle import leaf_hash, root
 
-#: A claim is paid this many closes after the one that recorded it, when that close's accusations are in.
-CLAIM_EPOCHS: Final = 2
 #: A bond that starts to leave still weighs in the next epoch, whose set was drawn before.
 UNBOND_LAG_EPOCHS: Final = 2
 #: A witness bond below this share of the total carries no weight.
@@ -75,9 +74,9 @@ def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Seq
     state = sealed.copy()
     for author in sorted(logs):
         _apply_log(state, close, author, logs[author])
+    apply_claims(state, cut.claims, close.epoch)
     offences = punish(state, close.genesis.rules, close.network, close.epoch, _accusations(cut, logs))
-    _apply_claims(state, cut, close.epoch)
-    _pay_locks(state, close.epoch)
+    settle_locks(state, close.epoch)
     sales = advance_auctions(state, close.network, close.epoch)
     settlements = advance_questions(state, close.genesis, close.epoch)
     _release_bonds(state, close.epoch)
@@ -176,35 +175,6 @@ def _open_commit(state: State, epsilon_ppm: int, key: bytes, contribution: bytes
         key,
         replace(commit, revealed=True, ppm=opened.ppm, payload=opened.payload, citations=opened.citations),
     )
-
-
-def _apply_claims(state: State, cut: Findings, epoch: int) -> None:
-    for key in sorted(cut.claims):
-        lock = state.find("locks", key, Lock)
-        is_claimed = state.find("claims", key, Claim) is not None
-        if (
-            lock is not None
-            and not is_claimed
-            and epoch <= lock.until
-            and digest(cut.claims[key]) == lock.hash
-        ):
-            state.put("claims", key, Claim(cut.claims[key], epoch))
-
-
-def _pay_locks(state: State, epoch: int) -> None:
-    for key, lock in state.items("locks", Lock):
-        claim = state.find("claims", key, Claim)
-        if claim is not None and epoch >= claim.epoch + CLAIM_EPOCHS:
-            _end_lock(state, key, lock.to, lock.amount)
-            state.drop("claims", key)
-        elif claim is None and epoch >= lock.until:
-            _end_lock(state, key, lock.payer, lock.amount)
-
-
-def _end_lock(state: State, key: bytes, to: bytes, amount: int) -> None:
-    account = state.account(to)
-    state.put("accounts", to, replace(account, balance=account.balance + amount))
-    state.drop("locks", key)
 
 
 def _release_bonds(state: State, epoch: int) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from troth_protocol.close.claims import misdelivered, return_price, slash_seller
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import BY_NAME, Proof, verify_evidence
+from troth_protocol.evidence import BY_NAME, MISDELIVERY, Proof, verify_evidence
 from troth_protocol.genesis import Rules
-from troth_protocol.log.rows import Account, Offence
+from troth_protocol.log.rows import Account, Claim, Lock, Offence
 from troth_protocol.log.state import TOTALS_KEY, State
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import PPM
@@ -29,21 +30,33 @@ def punish(
         except Invalid:
             continue
         if is_due(state, rules, epoch, proof):
-            done.append(_convict(state, rules, epoch, proof, reporter))
+            convict = _undo_exchange if proof.kind == MISDELIVERY else _convict
+            done.append(convict(state, rules, epoch, proof, reporter))
     return done
 
 
-def offence_key(kind: str, offender: bytes) -> bytes:
-    """One row per offender and kind of offence."""
-    return digest(kind.encode() + b"/" + offender)
+def offence_key(kind: str, offender: bytes, place: bytes = b"") -> bytes:
+    """One row per offender and kind of offence; per exchange, which is its `place`, for a misdelivery."""
+    return digest(kind.encode() + b"/" + offender + place)
+
+
+def offence_of(proof: Proof) -> bytes:
+    """The id of an offence. Each misdelivery is one: it is undone for itself."""
+    place = b"".join(part for _, part in proof.place if isinstance(part, bytes))
+    return offence_key(proof.kind, proof.offender, place if proof.kind == MISDELIVERY else b"")
 
 
 def is_due(state: State, rules: Rules, epoch: int, proof: Proof) -> bool:
-    """Is this a new offence for the close of an epoch, within the evidence window?"""
+    """Is this a new offence for the close of an epoch, within the evidence window?
+
+    A misdelivery is one as long as its price can be returned: a lock under its terms is claimed and not paid.
+    """
+    if proof.kind == MISDELIVERY:
+        return bool(_claimed(state, proof))
     # Anybody can make up a key and let it offend: whoever has no account has nothing to lose.
     if state.find("accounts", proof.offender, Account) is None:
         return False
-    known = state.find("offences", offence_key(proof.kind, proof.offender), Offence)
+    known = state.find("offences", offence_of(proof), Offence)
     # Everything up to the close that first punishes it is one offence.
     is_new = known is None or proof.epoch > known.closed
     return is_new and epoch - rules.evidence_epochs <= proof.epoch <= epoch
@@ -66,10 +79,46 @@ def _convict(
         ),
     )
     _distribute(state, rules, taken, reporter if reporter != proof.offender else None)
-    key = offence_key(proof.kind, proof.offender)
+    key = offence_of(proof)
     offence = Offence(proof.kind, proof.offender, proof.epoch, epoch, taken)
     state.put("offences", key, offence)
     return key, offence
+
+
+def _undo_exchange(
+    state: State, rules: Rules, epoch: int, proof: Proof, reporter: bytes | None
+) -> tuple[bytes, Offence]:
+    """Return the price of every lock that was claimed under broken terms, and let the seller's bond pay for each."""
+    last = _last_misdelivery(state, proof.offender)
+    # Everything up to the close that first punishes one of these is one offence; each is paid for all the same.
+    is_new, taken = False, 0
+    for lock_key, lock, claim in _claimed(state, proof):
+        return_price(state, lock_key, lock)
+        account = state.account(proof.offender)
+        left = slash_seller(account, lock.amount, rules)
+        taken += account.worth() - left.worth()
+        state.put("accounts", proof.offender, left)
+        is_new = is_new or last is None or claim.epoch > last
+    account = state.account(proof.offender)
+    state.put("accounts", proof.offender, replace(account, offences=account.offences + is_new))
+    _distribute(state, rules, taken, reporter if reporter != proof.offender else None)
+    closed = epoch if last is None or is_new else last
+    offence = Offence(proof.kind, proof.offender, proof.epoch, closed, taken)
+    state.put("offences", offence_of(proof), offence)
+    return offence_of(proof), offence
+
+
+def _claimed(state: State, proof: Proof) -> list[tuple[bytes, Lock, Claim]]:
+    place = dict(proof.place)
+    return misdelivered(state, place["buyer"], proof.offender, place["hash"])
+
+
+def _last_misdelivery(state: State, seller: bytes) -> int | None:
+    """The last close that punished one of this seller's."""
+    rows = (row for _, row in state.rows("offences", Offence))
+    return max(
+        (row.closed for row in rows if (row.kind, row.offender) == (MISDELIVERY, seller)), default=None
+    )
 
 
 def _slash(account: Account, share_ppm: int) -> Account:

@@ -91,6 +91,12 @@ class Author:
         """Nothing is queued or on its way."""
         return not (self._queue or self._flight or self._unacked)
 
+    def holds(self, op: Op) -> bool:
+        """Is this op queued or on its way? Whoever derives anew what is due does not submit it twice."""
+        flights = [*self._unacked.values(), *([self._flight] if self._flight else [])]
+        waiting = [*self._queue, *(each for flight in flights for each in flight.submissions)]
+        return any(op in submission.ops for submission in waiting)
+
     def open(self, book: LogBook) -> None:
         """A new epoch is open: what the cut left out goes back to the front of the queue."""
         flights = [*self._unacked.values(), *([self._flight] if self._flight else [])]

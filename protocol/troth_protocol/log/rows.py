@@ -77,10 +77,11 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An opened lock, paid two closes after `epoch`; key is the lock id."""
+    """An opened lock; key is the lock id. It is paid two closes after the payee's bond took it in, in `backed`."""
 
     preimage: bytes
     epoch: int
+    backed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +316,9 @@ TABLES: Mapping[str, Record[Row]] = {
         {"round": uint(), "bond": AMOUNT, "digest": optional(HASH), "outcome": optional(uint(63))},
     ),
     "attendance": Record("attendance", Attendance, {"missed": uint(), "left_out": FLAG}),
-    "claims": Record("claim", Claim, {"preimage": blob(PREIMAGE_MAX_BYTES), "epoch": EPOCH}),
+    "claims": Record(
+        "claim", Claim, {"preimage": blob(PREIMAGE_MAX_BYTES), "epoch": EPOCH, "backed": optional(EPOCH)}
+    ),
     "commits": Record(
         "commit",
         Commit,

@@ -14,6 +14,8 @@ from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook, Missing
 from troth_protocol.log.entry import Entry, SignedHeader
 from troth_protocol.log.keep import keep, pack_vote, place_key
+from troth_protocol.log.ops import Unlock
+from troth_protocol.log.rows import Claim, Lock
 from troth_protocol.log.vote import BATCH_MAX, VOTE, Certificate, Vote, sign_votes
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import ITEMS_MAX, Refuse, StoredAck, VoteFor
@@ -32,6 +34,7 @@ class Witness:
         self.locks: dict[tuple[bytes, int], Entry] = {}
         self.votes: dict[bytes, Vote] = {}
         self.forks: dict[bytes, tuple[SignedHeader, SignedHeader]] = {}
+        self.claims: dict[bytes, bytes] = {}
         self._on_fork = on_fork
         self.is_stopped = False
         self.is_reported = False
@@ -46,6 +49,32 @@ class Witness:
         """Take back a vote that is on disk, at start."""
         self._lock(entry)
         self.votes[entry.id] = vote
+        self._note_claims(entry)
+
+    def _note_claims(self, entry: Entry) -> None:
+        """Keep what an entry opens for the report, whatever becomes of the entry: it proves itself."""
+        for op in entry.ops:
+            if isinstance(op, Unlock) and not self.is_reported and self._is_claim(entry, op):
+                self.claims[op.lock] = op.preimage
+
+    def _is_claim(self, entry: Entry, op: Unlock) -> bool:
+        lock, book = self._find_lock(entry, op.lock), self.book
+        return (
+            lock is not None
+            and lock.to == entry.header.author
+            and entry.header.epoch == book.epoch
+            and book.epoch <= lock.until
+            and book.sealed.find("claims", op.lock, Claim) is None
+            and digest(op.preimage) == lock.hash
+        )
+
+    def _find_lock(self, entry: Entry, key: bytes) -> Lock | None:
+        """A lock of the sealed state, or of a stored entry that this one relies on."""
+        for dep in entry.deps:
+            row = self.book.stored[dep].delta.rows.get(("locks", key)) if dep in self.book.stored else None
+            if isinstance(row, Lock):
+                return row
+        return self.book.sealed.find("locks", key, Lock)
 
     def _lock(self, entry: Entry) -> None:
         self.locks[entry.header.author, entry.header.seq] = entry
@@ -55,6 +84,7 @@ class Witness:
         """An author asks for a vote."""
         place = (entry.header.author, entry.header.seq)
         locked = self._occupant(place)
+        self._note_claims(entry)
         if entry.header.epoch == self.book.epoch and locked is not None:
             self._submit_again(peer, entry, locked)
         elif self.is_stopped:
@@ -120,6 +150,7 @@ class Witness:
         if known is None:
             self.out.send(peer, Refuse(certificate.entry, "missing", "entry unknown", (certificate.entry,)))
             return False
+        self._note_claims(known)
         try:
             is_new = keep(self.book, self.out, known, certificate)
         except Missing as error:

@@ -11,15 +11,19 @@ from typing import Final, TypeAlias, assert_never, cast
 
 from troth_protocol.errors import Invalid
 from troth_protocol.log.agreement import SignedAgreement, sign_agreement
+from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
+from troth_protocol.market.exchange import Contents, ExchangeTerms, Misdelivery, until_of
 from troth_protocol.market.trades import (
     Accept,
     Counter,
     Deliver,
+    Key,
     Offer,
     Receipt,
     Reject,
     Reply,
     Request,
+    Sealed,
     Signed,
     Terms,
     Withdraw,
@@ -40,7 +44,7 @@ from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import Trade
 
 SLACK_EPOCHS: Final = 1
-#: How far ahead a delivery may be promised: it bounds how long a peer can keep a negotiation open.
+#: How far ahead a delivery may be promised, and so how long a peer can keep a negotiation open.
 AHEAD_MAX_EPOCHS: Final = 64
 
 
@@ -104,6 +108,22 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Encrypted:
+    """The signal under a key, and the seller's terms for it: lock the price, once the commit is certified."""
+
+    sealed: Sealed
+    terms: ExchangeTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The key came: the contents, or the misdelivery that terms, ciphertext and key prove."""
+
+    found: Contents | Misdelivery
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """The buyer's receipt for the payload with this SHA-256."""
 
@@ -119,14 +139,25 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Silence ended it: `outcome` is unanswered, lapsed, unconfirmed, undelivered or unreceipted."""
+    """Silence ended it: `outcome` is unanswered, lapsed, unconfirmed, undelivered, unopened or unreceipted."""
 
     outcome: str
 
 
 #: What a message of the peer means.
 Event: TypeAlias = (
-    Asked | Offered | Countered | Accepted | Agreed | Rejected | Withdrawn | Delivered | Received | Repeated
+    Asked
+    | Offered
+    | Countered
+    | Accepted
+    | Agreed
+    | Rejected
+    | Withdrawn
+    | Delivered
+    | Encrypted
+    | Opened
+    | Received
+    | Repeated
 )
 
 
@@ -200,13 +231,18 @@ class Negotiation:
 
     @property
     def rounds(self) -> int:
-        """How many offers and counters there have been, of MAX_ROUNDS."""
+        """Offers and counters so far, of MAX_ROUNDS."""
         return self._said.rounds
 
     @property
     def agreement(self) -> SignedAgreement | None:
         """The agreement, once both have signed it."""
         return self._said.agreement
+
+    @property
+    def exchange(self) -> ExchangeTerms | None:
+        """The terms of the exchange, once the signal is sealed."""
+        return self._said.exchange
 
     @property
     def deadline(self) -> int:
@@ -266,6 +302,8 @@ class Negotiation:
         body = self._said.check(who, signed)
         if isinstance(body, Offer | Counter):
             _validate_epochs(body, self.epoch)
+        elif isinstance(body, Sealed) and until_of(body.terms) < self.epoch + LOCK_EPOCHS_MIN:
+            raise Invalid("expired", "no price can be locked any more")
         self._said.link(who, signed)
         self.changed = self.epoch
         return body
@@ -284,6 +322,10 @@ class Negotiation:
                 return Withdrawn(body.reason)
             case Deliver():
                 return Delivered(body.commit, body.contribution, body.salt, body.payload)
+            case Sealed():
+                return Encrypted(body, cast("ExchangeTerms", self._said.exchange))
+            case Key():
+                return Opened(cast("Contents | Misdelivery", self._said.opening), body.key)
             case Receipt():
                 return Received(body.delivered)
             case _:
@@ -317,11 +359,18 @@ class Negotiation:
         """The signal that the buyer will verify: the same checks are made before it leaves."""
         return self._say(Deliver(self._newest(), commit, contribution, salt, payload))
 
+    def sealed(self, terms: bytes, signature: bytes, ciphertext: bytes) -> Trade:
+        """The signal under a key, and the terms by `sign_terms`: only for a commit that is final or sealed."""
+        return self._say(Sealed(self._newest(), terms, signature, ciphertext))
+
+    def key(self, key: bytes) -> Trade:
+        """The key, once the witnesses have it."""
+        return self._say(Key(self._newest(), key))
+
     def receipt(self) -> Trade:
-        """The delivery is valid: say so."""
+        """The delivery is valid: say so. Raises Invalid("bad_digest") if the key opened something else."""
         self._said.next_state(self.role, "receipt")
-        delivery = cast(Deliver, self._said.delivery)
-        return self._say(Receipt(self._newest(), digest(delivery.payload)))
+        return self._say(Receipt(self._newest(), digest(self._said.payload or b"")))
 
     def _newest(self) -> bytes:
         return self._said.said[-1].signed.id

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from troth_protocol.log.ops import AGREEMENT_MAX_BYTES, CONTRIBUTION_MAX_BYTES
+from troth_protocol.log.rows import PREIMAGE_MAX_BYTES
 from troth_protocol.wire.crypto import KeyPair, object_id, preimage, verify
 from troth_protocol.wire.messages import Trade
 from troth_protocol.wire.schema import (
@@ -34,6 +35,9 @@ from troth_protocol.wire.schema import (
 NONCE_BYTES: Final = 16
 REASON_MAX_BYTES: Final = 200
 PAYLOAD_MAX_BYTES: Final = 64 * 1024
+#: The largest payload, contribution and salt with their names, and the tag; with its terms it fits into evidence.
+CIPHERTEXT_MAX_BYTES: Final = 84 * 1024
+TERMS_MAX_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,24 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """The signal for a price: its ciphertext, and the seller's signed terms of the exchange (`ExchangeTerms`)."""
+
+    prev: bytes
+    terms: bytes
+    signature: bytes
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The key that opens what was sealed; the seller's log has published it to claim the price."""
+
+    prev: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """The buyer has a valid delivery; `delivered` is the SHA-256 of its payload."""
 
@@ -145,7 +167,7 @@ class Receipt:
 
 
 #: What follows a request.
-Reply: TypeAlias = Offer | Counter | Accept | Reject | Withdraw | Deliver | Receipt
+Reply: TypeAlias = Offer | Counter | Accept | Reject | Withdraw | Deliver | Sealed | Key | Receipt
 Body: TypeAlias = Request | Reply
 
 _TERMS: Final[Mapping[str, Kind]] = {
@@ -186,6 +208,16 @@ _TABLE: Final[Mapping[type[Body], tuple[str, Mapping[str, Kind]]]] = {
             "payload": blob(PAYLOAD_MAX_BYTES),
         },
     ),
+    Sealed: (
+        "sealed",
+        {
+            "prev": ID,
+            "terms": blob(TERMS_MAX_BYTES),
+            "signature": SIGNATURE,
+            "ciphertext": blob(CIPHERTEXT_MAX_BYTES),
+        },
+    ),
+    Key: ("key", {"prev": ID, "key": blob(PREIMAGE_MAX_BYTES)}),
     Receipt: ("receipt", {"prev": ID, "delivered": HASH}),
 }
 

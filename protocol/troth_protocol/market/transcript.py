@@ -7,20 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import load_contribution
 from troth_protocol.log.agreement import AGREEMENT, Agreement, SignedAgreement, verify_party
 from troth_protocol.log.sealed import commit_digest, commit_id
+from troth_protocol.market.exchange import (
+    EXCHANGE_TERMS,
+    Contents,
+    ExchangeTerms,
+    Misdelivery,
+    load_terms,
+    open_exchange,
+    validate_ciphertext,
+)
 from troth_protocol.market.trades import (
     Accept,
     Counter,
     Deliver,
+    Key,
     Offer,
     Receipt,
     Reply,
     Request,
+    Sealed,
     Signed,
     Terms,
     read,
@@ -40,6 +51,9 @@ from troth_protocol.wire.messages import Trade
 #   Crossing  A party may take back its last message while the other answers it. Therefore a withdrawal names the
 #             sender's own last message and counts even where the answer is known already; once a party has accepted
 #             it has signed, and can withdraw no more.
+#   Price     What costs nothing but a citation is delivered as it is. What has a price is sealed first; its key
+#             follows once the seller's log has published it. Locks and claims are no part of the transcript: the
+#             logs prove them, and the exchange goes on there even if no word is heard any more.
 #   Silence   The clock is the third party: each state has a last epoch, after which silence has a name as any other
 #             end has (Transcript.deadline).
 
@@ -54,6 +68,8 @@ BUYER_ACCEPTED: Final = "buyer_accepted"
 SELLER_ACCEPTED: Final = "seller_accepted"
 AGREED: Final = "agreed"
 DELIVERED: Final = "delivered"
+SEALED: Final = "sealed"
+OPENED: Final = "opened"
 RECEIVED: Final = "received"
 REJECTED: Final = "rejected"
 WITHDRAWN: Final = "withdrawn"
@@ -61,6 +77,7 @@ UNANSWERED: Final = "unanswered"
 LAPSED: Final = "lapsed"
 UNCONFIRMED: Final = "unconfirmed"
 UNDELIVERED: Final = "undelivered"
+UNOPENED: Final = "unopened"
 UNRECEIPTED: Final = "unreceipted"
 
 #: state -> who -> message -> the next state. What has no row is refused; a state without rows is an end.
@@ -98,7 +115,9 @@ TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
         BUYER: {"accept": AGREED, "reject": REJECTED, "withdraw": WITHDRAWN},
         CLOCK: {"silence": UNCONFIRMED},
     },
-    AGREED: {SELLER: {"deliver": DELIVERED}, CLOCK: {"silence": UNDELIVERED}},
+    AGREED: {SELLER: {"deliver": DELIVERED, "sealed": SEALED}, CLOCK: {"silence": UNDELIVERED}},
+    SEALED: {SELLER: {"key": OPENED}, CLOCK: {"silence": UNOPENED}},
+    OPENED: {BUYER: {"receipt": RECEIVED}, CLOCK: {"silence": UNRECEIPTED}},
     DELIVERED: {BUYER: {"receipt": RECEIVED}, CLOCK: {"silence": UNRECEIPTED}},
     RECEIVED: {},
     REJECTED: {},
@@ -107,6 +126,7 @@ TABLE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     LAPSED: {},
     UNCONFIRMED: {},
     UNDELIVERED: {},
+    UNOPENED: {},
     UNRECEIPTED: {},
 }
 OTHER: Final[Mapping[str, str]] = {BUYER: SELLER, SELLER: BUYER}
@@ -157,6 +177,9 @@ class Transcript:
         self.rounds = 0
         self.terms: Terms | None = None
         self.delivery: Deliver | None = None
+        self.sealed: Sealed | None = None
+        self.exchange: ExchangeTerms | None = None
+        self.opening: Contents | Misdelivery | None = None
         self._places = {request.id: 0}
         self._signatures: dict[str, bytes] = {}
         self._terms_id = request.id
@@ -187,7 +210,16 @@ class Transcript:
             return self.terms.deliver
         if self.state == DELIVERED:
             return self.terms.deliver + RECEIPT_EPOCHS
+        if self.exchange is not None:
+            return self.exchange.until + (RECEIPT_EPOCHS if self.state == OPENED else 0)
         return self.terms.expires + (CONFIRM_EPOCHS if self._signatures else 0)
+
+    @property
+    def payload(self) -> bytes | None:
+        """What was delivered, openly or under a key; None if nothing was, or what the key opened is not it."""
+        if isinstance(self.opening, Contents):
+            return self.opening.payload
+        return None if self.delivery is None else self.delivery.payload
 
     def key_of(self, who: str) -> bytes:
         """The public key of a party."""
@@ -245,8 +277,8 @@ class Transcript:
         """Whether a message that `who` signed can be next; its body if so.
 
         Raises Invalid: expired, wrong_party, out_of_state, wrong_prev, too_many_rounds, bad_terms, changed_terms,
-        bad_signature (of the agreement), wrong_question, bad_contribution, bad_digest, and what decoding a
-        contribution raises.
+        bad_signature (of the agreement or the exchange's terms), wrong_network, wrong_question, bad_contribution,
+        bad_digest, and what decoding terms or a contribution raises.
         """
         self.next_state(who, signed.name)
         body = signed.body
@@ -258,6 +290,10 @@ class Transcript:
             self._check_accept(who, body)
         elif isinstance(body, Deliver):
             self._check_delivery(body)
+        elif isinstance(body, Sealed):
+            self._check_sealed(body)
+        elif isinstance(body, Key):
+            self._open(body)
         elif isinstance(body, Receipt):
             self._check_receipt(body)
         return body
@@ -277,6 +313,8 @@ class Transcript:
         verify_party(self.key_of(who), self.network, body.agreement, body.signature)
 
     def _check_delivery(self, body: Deliver) -> None:
+        if self.terms is not None and self.terms.price:
+            raise Invalid("out_of_state", "what has a price is sealed first")
         question, seller = self.request.question, self.request.seller
         contribution = load_contribution(body.contribution, question, _NO_FORECAST, epsilon_ppm=0)
         if contribution.payload != digest(body.payload):
@@ -285,8 +323,26 @@ class Transcript:
         if body.commit != commit_id(self.network, seller, question, sealed):
             raise Invalid("bad_digest", "the contribution does not open the commit")
 
+    def _check_sealed(self, body: Sealed) -> None:
+        request, agreed = self.request, cast("Terms", self.terms)
+        if not agreed.price:
+            raise Invalid("out_of_state", "what has no price is delivered as it is")
+        terms = load_terms(body.terms, body.signature, self.network)
+        told = (terms.seller, terms.buyer, terms.question, terms.price)
+        if told != (request.seller, request.buyer, request.question, agreed.price):
+            raise Invalid("changed_terms", "the exchange is not what was agreed")
+        if terms.until >= agreed.deliver:
+            raise Invalid("bad_terms", "the key may come too late to be of use")
+        validate_ciphertext(terms, body.ciphertext)
+
+    def _open(self, body: Key) -> Contents | Misdelivery:
+        """What a key opens; Invalid("bad_digest") if it is not the one that was promised."""
+        return open_exchange(
+            cast("ExchangeTerms", self.exchange), cast("Sealed", self.sealed).ciphertext, body.key
+        )
+
     def _check_receipt(self, body: Receipt) -> None:
-        if self.delivery is None or body.delivered != digest(self.delivery.payload):
+        if self.payload is None or body.delivered != digest(self.payload):
             raise Invalid("bad_digest", "the receipt is for another payload")
 
     def link(self, who: str, signed: Signed) -> None:
@@ -302,6 +358,10 @@ class Transcript:
             self._signatures[who] = body.signature
         elif isinstance(body, Deliver):
             self.delivery = body
+        elif isinstance(body, Sealed):
+            self.sealed, self.exchange = body, EXCHANGE_TERMS.decode(body.terms)
+        elif isinstance(body, Key):
+            self.opening = self._open(body)
 
     def fall_silent(self) -> None:
         """The deadline passed without the next message."""
@@ -316,8 +376,8 @@ def _validate_order(body: Request | Terms) -> None:
 def verify_transcript(network: bytes, items: Items) -> Transcript:
     """Read a transcript offline: (body, signature) of every message in order, the request first.
 
-    What it amounts to is in the result's `state`, `agreement` and `delivery`. Raises Invalid as the parties' own
-    checks do, and Invalid("empty"). Epochs are not judged: no message proves when it was sent.
+    What it amounts to is in the result's `state`, `agreement`, `delivery`, `exchange` and `opening`. Raises Invalid
+    as the parties' own checks do, and Invalid("empty"). Epochs are not judged: no message proves when it was sent.
     """
     transcript: Transcript | None = None
     for body, signature in items:

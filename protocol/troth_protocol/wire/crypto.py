@@ -1,7 +1,8 @@
-"""Hashes, domains and signatures: the only module that imports a cryptographic library, and the only verdict on one.
+"""Hashes, domains, signatures, one cipher: the only module that imports a cryptographic library.
 
-Theory of operation. Ed25519 verifiers in wide use disagree on keys and points outside the prime-order group, so
-whoever relies on a library's own verdict can be split from the rest by one crafted signature. The rule here is ours:
+Theory of operation. Every verdict on a signature falls here. Ed25519 verifiers in wide use disagree on keys and
+points outside the prime-order group, so whoever relies on a library's own verdict can be split from the rest by one
+crafted signature. The rule here is ours:
 
     1. the key is the canonical encoding of a point, not the identity, of the group of prime order L;
     2. S < L;
@@ -19,7 +20,9 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
@@ -28,6 +31,7 @@ NETWORK_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 32
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
+CIPHER_KEY_BYTES: Final = 32
 CACHED_KEYS: Final = 16_384
 CACHED_VERDICTS: Final = 16_384
 
@@ -39,7 +43,7 @@ SIGNED_OBJECTS: Final = (
     *("report", "candidate", "notarize", "finalize", "skip", "seal"),
     *("cut", "state", "witness_set", "checkpoint"),
     # market
-    *("request", "offer", "counter", "accept", "reject", "withdraw", "deliver", "receipt"),
+    *("request", "offer", "counter", "accept", "reject", "withdraw", "deliver", "sealed", "key", "receipt"),
     *("agreement", "agreement_id", "terms", "auction", "bid"),
     # insight
     *("question", "contribution", "commit", "commit_id", "attest", "evidence"),
@@ -47,6 +51,8 @@ SIGNED_OBJECTS: Final = (
     *("hello", "card", "announcement", "newest"),
 )
 DOMAINS: Final[frozenset[str]] = frozenset(f"troth/{name}/1" for name in SIGNED_OBJECTS)
+#: The nonce of a key that is used once.
+_NONCE: Final = bytes(12)
 _PREFIXES: Final = {domain: bytes([len(domain)]) + domain.encode("ascii") for domain in DOMAINS}
 
 _P: Final = 2**255 - 19
@@ -132,3 +138,21 @@ def _is_canonical(signature: bytes) -> bool:
     """Rules 2 and 3."""
     y = int.from_bytes(signature[:32], "little") & _Y_MASK
     return y < _P and y not in _SMALL_ORDER_Y and int.from_bytes(signature[32:], "little") < _L
+
+
+def encrypt_once(key: bytes, plaintext: bytes) -> bytes:
+    """ChaCha20-Poly1305 (RFC 8439) with nonce 0 and no associated data: the ciphertext, then a tag of 16 bytes.
+
+    `key` is 32 random bytes that encrypt nothing else, ever; ValueError for another length.
+    """
+    return ChaCha20Poly1305(key).encrypt(_NONCE, plaintext, None)
+
+
+def decrypt_once(key: bytes, ciphertext: bytes) -> bytes | None:
+    """The plaintext, or None if this key did not make this ciphertext. Bytes never make it raise."""
+    if len(key) != CIPHER_KEY_BYTES:
+        return None
+    try:
+        return ChaCha20Poly1305(key).decrypt(_NONCE, ciphertext, None)
+    except InvalidTag:
+        return None

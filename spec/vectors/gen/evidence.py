@@ -15,6 +15,8 @@ from troth_protocol.wire.crypto import KeyPair, digest, preimage
 
 from .common import NETWORK, OTHER_NETWORK, Case, Json, cases, changed, flipped, hexed, invalid, keys, valid
 from .contradictions import convicting, refusals
+from .sales import accusation, broken, ciphertext_of, terms_of
+from .talks import BUYER, SELLER
 from .votes import EPOCH, SET, committee
 
 ALMA, DORA = keys("alma"), keys("dora")
@@ -53,9 +55,11 @@ def _seen(entry: Entry, vote: Vote | None = None) -> SeenVote:
     return SeenVote(entry.signed, vote or _vote(entry))
 
 
-def _good(name: str, data: bytes, kind: str, offender: bytes, place: Mapping[str, Json]) -> Case:
-    proves = {"kind": kind, "offender": offender.hex(), "epoch": EPOCH, "place": place}
-    return valid(name, check="evidence", network=NETWORK.hex(), bytes=data.hex(), proves=proves)
+def _good(
+    name: str, data: bytes, kind: str, offender: bytes, place: Mapping[str, Json], epoch: int = EPOCH
+) -> Case:
+    proves = {"kind": kind, "offender": offender.hex(), "epoch": epoch, "place": place}
+    return valid(name, check="evidence", network=NETWORK.hex(), bytes=hexed(data), proves=proves)
 
 
 def _convicting() -> list[Case]:
@@ -69,6 +73,45 @@ def _convicting() -> list[Case]:
         _good("a vote of a batch", _votes(_seen(ONE), _seen(TWO, batched)), *dora),
         _good("votes across an incarnation", _votes(_seen(ONE), _seen(restored)), *dora),
         *(_good(name, data, kind, DORA.public, place) for name, data, kind, place in convicting()),
+        *_misdelivered(),
+    ]
+
+
+def _misdelivered() -> list[Case]:
+    return [
+        _good(
+            f"misdelivery: {what}",
+            accusation(terms, data, key),
+            "misdelivery",
+            SELLER.public,
+            {"buyer": terms.buyer.hex(), "hash": terms.hash.hex()},
+            terms.until,
+        )
+        for what, data, terms, key in broken()
+    ]
+
+
+def _delivered() -> list[tuple[str, str, bytes]]:
+    """Accusations of a seller that did what it promised, or promised nothing."""
+    good, junk = ciphertext_of(), b"junk"
+    value = accusation(terms_of(junk), junk)
+    foreign = accusation(terms_of(junk, network=OTHER_NETWORK), junk)
+    return [
+        ("not_evidence", "a key that opens the commit", accusation(terms_of(good), good)),
+        ("bad_digest", "a ciphertext that the terms do not name", accusation(terms_of(good), junk)),
+        ("bad_digest", "a key that the terms do not name", accusation(terms_of(good), good, digest(b"key"))),
+        ("bad_signature", "terms that the buyer signed", accusation(terms_of(junk), junk, signer=BUYER)),
+        ("bad_terms", "an exchange with oneself", accusation(terms_of(junk, buyer=SELLER.public), junk)),
+        ("bad_terms", "a commit of another digest", accusation(terms_of(junk, commit=digest(b"c")), junk)),
+        ("wrong_network", "terms of another network", foreign),
+        ("bad_field", "a ciphertext of 86,017 bytes", changed(value, ciphertext=bytes(86_017))),
+        ("bad_field", "a key of 65 bytes", changed(value, key=bytes(65))),
+        ("bad_field", "terms of 1,025 bytes", changed(value, terms=bytes(1_025))),
+        ("missing_field", "no key", changed(value, key=None)),
+        ("empty", "no terms", changed(value, terms=b"")),
+        ("unknown_field", "a second ciphertext", changed(value, second=b"")),
+        ("unknown_kind", "a misdelivery of another kind", changed(value, kind="late_delivery")),
+        ("trailing", "a byte after a misdelivery", value + b"\x00"),
     ]
 
 
@@ -174,9 +217,9 @@ def _form_refusals() -> list[tuple[str, str, bytes]]:
 
 def evidence() -> Json:
     """The file evidence.json."""
-    bad = [*_fork_refusals(), *_vote_refusals(), *refusals(), *_form_refusals()]
+    bad = [*_fork_refusals(), *_vote_refusals(), *refusals(), *_delivered(), *_form_refusals()]
     return cases(
-        "Evidence (10): two signed statements that one key must never make together, proved from bytes alone.",
+        "Evidence (11): signed statements that one key must never make, proved from bytes alone.",
         _convicting(),
         [
             invalid(code, what, check="evidence", network=NETWORK.hex(), bytes=hexed(data))

@@ -1,4 +1,4 @@
-"""Seven epochs of a small network: a question, a new witness, a claim, a fork, an unbonding, a double vote.
+"""Seven epochs of a small network: questions, a new witness, claims, a misdelivery, two forks, an unbonding.
 
 closes.json and seals.json tell it from two sides. Every verdict is the protocol's own.
 """
@@ -15,7 +15,7 @@ from troth_protocol.close.execute import Close, Closed, execute
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.light import genesis_committee
 from troth_protocol.close.seal import SEAL, Seal, SignedSeal, collect, seal_id, sign_seal
-from troth_protocol.evidence import ballot_fork, entry_fork
+from troth_protocol.evidence import ballot_fork, entry_fork, misdelivery
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.insight.lifecycle import open_questions
 from troth_protocol.log.book import LogBook
@@ -38,6 +38,7 @@ from troth_protocol.log.ops import (
 from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id, lock_id, question_id
 from troth_protocol.log.state import State, genesis_state
 from troth_protocol.log.vote import Certificate, Vote, sign_votes
+from troth_protocol.market.exchange import ExchangeTerms, sign_terms
 from troth_protocol.wire.crypto import digest
 
 from .common import TOKEN, keys
@@ -47,7 +48,7 @@ from .network import document, holder
 GENESIS: Final = document(
     [
         holder("alma", 1_000),
-        holder("bruno", 100),
+        holder("bruno", 100, agent=10),
         holder("carla", 500),
         holder("hugo", 900),
         holder("dora", 100, witness=40_000, attester=60_000),
@@ -61,6 +62,7 @@ PEOPLE: Final = ("alma", "bruno", "carla", "hugo", "dora", "emil", "fay", "gil",
 NAMES: Final = {keys(name).public: name for name in PEOPLE}
 QUESTION: Final = question_id(NETWORK, "coin", 0)
 KEY: Final = b"the key of the lock"
+JUNK_KEY: Final = digest(b"the key of the junk")
 CONTRIBUTIONS: Final = {
     "bruno": Contribution(QUESTION, "the coin is bent", (), payload=digest(b"bent")),
     "carla": Contribution(QUESTION, "coins are fair", (), ppm=(500_000, 500_000)),
@@ -93,6 +95,24 @@ def commit_of(name: str) -> bytes:
 def commit(name: str, wager: int) -> CommitOp:
     """A person's commit, with a wager in tokens."""
     return CommitOp(QUESTION, sealed(name), wager * TOKEN)
+
+
+def junk_sold() -> bytes:
+    """The proof that bruno sold junk to carla."""
+    seller, junk = keys("bruno"), b"junk"
+    terms = ExchangeTerms(
+        NETWORK,
+        seller.public,
+        keys("carla").public,
+        QUESTION,
+        commit_of("bruno"),
+        sealed("bruno"),
+        digest(JUNK_KEY),
+        digest(junk),
+        3 * TOKEN,
+        5,
+    )
+    return misdelivery(*sign_terms(seller, terms), junk, JUNK_KEY)
 
 
 def reveal(name: str) -> Reveal:
@@ -241,6 +261,7 @@ def _asked(at: Story) -> None:
     signal = at.certify("bruno", commit("bruno", 0))
     at.certify("alma", commit("alma", 40), deps=[signal])
     at.certify("carla", commit("carla", 25))
+    at.certify("carla", LockOp(keys("bruno").public, 3 * TOKEN, digest(JUNK_KEY), 5))
     at.certify("hugo", Bond(500 * TOKEN, "witness"), commit("hugo", 5))
     lock = LockOp(keys("bruno").public, 2 * TOKEN, digest(KEY), 5)
     at.certify("alma", Transfer(keys("ivan").public, 3 * TOKEN, b"welcome"), lock)
@@ -253,11 +274,13 @@ def _attested(at: Story) -> None:
     for name, outcome in (("dora", 0), ("emil", 0), ("fay", 1)):
         at.certify(name, attest(name, outcome))
     at.certify("bruno", Unlock(lock, KEY))
-    at.close(claims=[(lock, KEY)])
+    junk = lock_id(at.told[0].closed.state.account(keys("carla").public).head, 0)
+    at.close(claims=[(lock, KEY), (junk, JUNK_KEY)])
 
 
 def _forked(at: Story) -> None:
-    """Epoch 3: a witness signs two entries at one place, and a bond starts to leave."""
+    """Epoch 3: a witness signs two entries at one place, a buyer accuses, and a bond starts to leave."""
+    at.certify("carla", Accuse(junk_sold()))
     other = at.entry("gil", [Bond(TOKEN, "agent")])
     one = at.certify("gil", Transfer(keys("alma").public, TOKEN, b"one"))
     at.certify("dora", Unbond(1_000 * TOKEN, "attester"))

@@ -27,6 +27,7 @@ from .common import (
     raised_s,
     valid,
 )
+from .sales import handed, misdelivered_talk, refused_talks, sold
 from .talks import (
     BUYER,
     OTHER_QUESTION,
@@ -91,6 +92,9 @@ def _good() -> list[Case]:
     crossed = Talk().offer()
     return [
         _told("a signal asked for, agreed, delivered, received", agreed().deliver().receipt()),
+        _told("a signal sold for a price", handed(sold()).receipt()),
+        _told("a sealed signal", sold()),
+        _told("a key that opens something else", misdelivered_talk()),
         _told("a request alone", Talk()),
         _told("an offer", Talk().offer()),
         _told("accepted by the buyer", Talk().offer().accept(BUYER)),
@@ -303,7 +307,7 @@ def _agreements() -> tuple[list[Case], list[Case]]:
 def trades() -> Json:
     """The file trades.json."""
     good, bad = _agreements()
-    talks = [*_order_refusals(), *_content_refusals()]
+    talks = [*_order_refusals(), *_content_refusals(), *refused_talks()]
     told = [(code, what, _items(talk.said)) for code, what, talk in talks] + _form_refusals()
     refused = [
         invalid(code, what, check="transcript", network=NETWORK.hex(), messages=items)

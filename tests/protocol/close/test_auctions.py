@@ -11,7 +11,7 @@ from troth_node.testing.moves import PREIMAGE, SALT, auction, bid, commit, open_
 from troth_node.testing.samples import RULES, TOKEN
 from troth_protocol.close.auctions import WON_LOCK_EPOCHS, advance_auctions
 from troth_protocol.insight.results import emission_leaves
-from troth_protocol.log.ops import Unlock
+from troth_protocol.log.ops import Bond, Unlock
 from troth_protocol.log.rows import Auction, Bid, Lock
 from troth_protocol.log.sealed import won_lock_id
 from troth_protocol.market.sale import sale_leaves
@@ -117,7 +117,11 @@ def test_the_seller_is_paid_when_it_gives_the_key_away():
     net.put(ALICE, Unlock(won_lock(net, CAROL), PREIMAGE))
     for _ in range(3):
         net.close()
-    assert balances(net, ALICE, CAROL) == [SELLING + 40, BIDDING - 40]
+    assert balances(net, ALICE, CAROL) == [SELLING, BIDDING - 40], "without a bond the claim waits"
+    net.put(ALICE, Bond(40, "agent"))
+    for _ in range(3):
+        net.close()
+    assert balances(net, ALICE, CAROL) == [SELLING - FEE, BIDDING - 40], "what it got is what it bonded"
 
 
 def test_a_winner_whose_seller_is_silent_has_its_payment_back():

@@ -225,6 +225,20 @@ def test_a_report_carries_the_claims_of_votes_that_never_became_certificates(sta
     assert stage.core(1).chain.state.find("claims", key, Claim).preimage == b"key"
 
 
+def test_an_unlock_that_comes_after_the_freeze_is_claimed_by_the_reports(stage):
+    stage.put(EMIL, LockOp(stage.key(0), TOKEN, digest(b"key"), 5))
+    stage.close()
+    (key, _), *_ = stage.core(0).chain.state.items("locks", object)
+    stage.freeze()
+    stage.put(0, Unlock(key, b"key"))
+    assert not stage.core(0).chain.book.moved(), "nobody votes any more"
+    stage.fire("grace")
+    stage.settle()
+    stage.fire("propose")
+    stage.settle()
+    assert stage.core(1).chain.state.find("claims", key, Claim) == Claim(b"key", 2)
+
+
 def test_a_claim_of_a_lock_of_this_epoch_is_judged_by_its_own_report(stage):
     stage.submit(EMIL, LockOp(stage.key(0), TOKEN, digest(b"key"), 5))
     stage.settle(but=lambda mail: mail.target == 3)

@@ -9,12 +9,14 @@ from troth_node.testing.stage import Stage
 from troth_protocol.close.docket import EVIDENCE_TABLE, SHOWN_MAX, TAKEN_MAX, Accusation
 from troth_protocol.close.findings import EVIDENCE_MAX
 from troth_protocol.core import PeerFault
-from troth_protocol.evidence import entry_fork
+from troth_protocol.evidence import entry_fork, misdelivery
 from troth_protocol.log.author import Refused
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Bond, Transfer
-from troth_protocol.log.rows import NO_HEAD
-from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.log.rows import NO_HEAD, Claim, Lock
+from troth_protocol.log.sealed import commit_id
+from troth_protocol.market.exchange import ExchangeTerms, sign_terms
+from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import EvidenceMsg, Refuse
 
 ALMA, BRUNO, CARLA, DAVE, EMIL, FINN = range(6)
@@ -64,6 +66,32 @@ def everybody(stage):
     return [held(stage, agent) for agent in range(6)]
 
 
+def junk_sold(stage, number, buyer=EMIL):
+    """Evidence that FINN sold junk, under the key of this number."""
+    seller, key = stage.seats[FINN].keys, bytes([number]) * 32
+    sealed, question = digest(b"commit"), digest(b"question")
+    terms = ExchangeTerms(
+        stage.network,
+        seller.public,
+        stage.key(buyer),
+        question,
+        commit_id(stage.network, seller.public, question, sealed),
+        sealed,
+        digest(key),
+        digest(b"junk"),
+        TOKEN,
+        9,
+    )
+    return misdelivery(*sign_terms(seller, terms), b"junk", key)
+
+
+def claim(stage, agent, number):
+    """In the sealed state that this agent has, that key was claimed."""
+    state, key = stage.core(agent).chain.state, bytes([number]) * 32
+    state.put("locks", key, Lock(stage.key(EMIL), stage.key(FINN), TOKEN, digest(key), 9))
+    state.put("claims", key, Claim(key, 0))
+
+
 # From one to all
 
 
@@ -105,6 +133,17 @@ def test_whoever_cannot_pay_for_an_accusation_still_shows_the_evidence(stage):
     stage.settle()
     assert [refused.code for refused in stage.notices(EMIL, Refused)] == ["insufficient_balance"]
     assert everybody(stage) == [[fork(stage)]] * 6
+
+
+def test_each_misdelivery_is_held_as_long_as_its_price_can_return(stage):
+    docket, proofs = stage.core(EMIL).docket, [junk_sold(stage, number) for number in range(3)]
+    for number in (0, 1):
+        claim(stage, EMIL, number)
+    assert [docket.accuse(data) for data in proofs] == [True, True, False]
+    assert sorted(docket.due()) == sorted(proofs[:2]), "two by one seller"
+    stage.core(EMIL).chain.state.drop("claims", bytes(32))
+    docket.opened()
+    assert docket.due() == proofs[1:2]
 
 
 def test_a_close_punishes_it_and_everybody_forgets_it(stage):

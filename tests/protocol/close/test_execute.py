@@ -161,6 +161,15 @@ def test_a_reveal_of_a_commit_that_is_gone_changes_nothing():
 # Locks
 
 
+#: What FINN has in its log when its bond for a claim of one token is paid.
+BACKED = 999 * TOKEN - RULES.fee
+
+
+def backed(ledger):
+    """FINN bonds what it is about to claim."""
+    ledger.put(FINN, Bond(TOKEN, "agent"))
+
+
 def lock(ledger, until=4):
     entry = ledger.put(EMIL, LockOp(ledger.key(FINN), TOKEN, digest(KEY), until))
     return entry, lock_id(entry.id, 0)
@@ -178,34 +187,37 @@ def test_a_lock_without_a_claim_goes_back():
 
 def test_a_certified_claim_is_paid_two_closes_later():
     ledger = Ledger()
+    backed(ledger)
     _, key = lock(ledger)
     ledger.close()
     ledger.put(FINN, Unlock(key, KEY))
     advance(ledger, 2)
-    assert ledger.account(FINN).balance == 1_000 * TOKEN
+    assert ledger.account(FINN).balance == BACKED
     ledger.close()
-    assert ledger.account(FINN).balance == 1_001 * TOKEN
+    assert ledger.account(FINN).balance == BACKED + TOKEN
     assert ledger.state.find("locks", key, Lock) is None
     assert ledger.state.find("claims", key, Claim) is None
 
 
 def test_a_claim_that_a_report_carries_counts_without_a_certificate():
     ledger = Ledger()
+    backed(ledger)
     _, key = lock(ledger)
     ledger.close()
     ledger.close(Findings(claims={key: KEY}))
-    assert ledger.state.find("claims", key, Claim) == Claim(KEY, 2)
+    assert ledger.state.find("claims", key, Claim) == Claim(KEY, 2, backed=2)
     advance(ledger, 2)
-    assert ledger.account(FINN).balance == 1_001 * TOKEN
+    assert ledger.account(FINN).balance == BACKED + TOKEN
 
 
 def test_a_claim_in_the_last_epoch_still_counts():
     ledger = Ledger()
+    backed(ledger)
     _, key = lock(ledger, until=3)
     advance(ledger, 2)
     ledger.close(Findings(claims={key: KEY}))
     advance(ledger, 2)
-    assert ledger.account(FINN).balance == 1_001 * TOKEN
+    assert ledger.account(FINN).balance == BACKED + TOKEN
 
 
 def test_a_claim_with_another_key_of_nothing_or_twice_changes_nothing():

@@ -412,3 +412,14 @@ def test_nobody_else_is(scene):
     for peer in (net.key(ERIN), digest(b"stranger")):
         scene.author.supply(peer, (paid.id,) * 512)
     assert scene.author.out.drain() == []
+
+
+def test_what_is_queued_or_under_way_is_held_until_it_is_final(scene):
+    scene.author.submit((ONE, TWO))
+    assert [scene.author.holds(op) for op in (ONE, TWO, THREE)] == [True, True, False]
+    entry = scene.submitted()
+    assert scene.author.holds(ONE)
+    scene.vote(entry, ALICE, BOB, CAROL)
+    assert scene.author.holds(TWO)
+    scene.ack(entry, ALICE, BOB, CAROL)
+    assert not scene.author.holds(ONE)

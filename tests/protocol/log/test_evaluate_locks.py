@@ -8,7 +8,7 @@ from troth_node.testing.ledger import Ledger
 from troth_node.testing.moves import PREIMAGE, SALT, lock, pay, refused, taken, wait
 from troth_node.testing.samples import RULES, TOKEN
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MAX
-from troth_protocol.log.ops import LockOp, Unlock
+from troth_protocol.log.ops import Bond, LockOp, Unlock
 from troth_protocol.log.rows import Claim, Lock
 from troth_protocol.log.sealed import lock_id
 from troth_protocol.wire.crypto import digest
@@ -101,6 +101,7 @@ def test_another_preimage_claims_nothing(net, preimage):
 
 
 def test_a_lock_is_claimed_once(net):
+    net.put(BOB, Bond(7, "agent"))
     entry, key = locked(net, close=False)
     claim = Unlock(key, PREIMAGE)
     assert refused(net, BOB, claim, claim, deps=[entry.id]) == "lock_over"
@@ -111,7 +112,7 @@ def test_a_lock_is_claimed_once(net):
     net.close()
     net.close()
     assert refused(net, BOB, claim) == "unknown_lock"
-    assert net.account(BOB).balance == BALANCE + 7
+    assert net.account(BOB).balance == BALANCE - RULES.fee
 
 
 def test_a_lock_is_claimed_in_its_last_epoch_and_not_after(net):

@@ -42,7 +42,7 @@ ROWS = {
     "attendance": Attendance(7, left_out=True),
     "auctions": Auction(A, B, UNITS_MAX, MOST, A, MAX_INT),
     "bids": Bid(A, MOST, MOST, B),
-    "claims": Claim(bytes(64), 9),
+    "claims": Claim(bytes(64), 9, 10),
     "commits": Commit(
         A,
         B,

@@ -10,7 +10,8 @@ from troth_protocol.errors import FaultBoundBroken, Invalid
 from troth_protocol.evidence import entry_fork, verify_evidence
 from troth_protocol.log.entry import load_entry
 from troth_protocol.log.keep import place_key, unpack_stored, unpack_vote
-from troth_protocol.log.ops import Bond, Resume, Transfer
+from troth_protocol.log.ops import Bond, LockOp, Resume, Transfer, Unlock
+from troth_protocol.log.sealed import lock_id
 from troth_protocol.log.vote import BATCH_MAX, CERTIFICATE, VOTE, verify_vote
 from troth_protocol.log.witness import Witness
 from troth_protocol.wire.crypto import KeyPair, digest
@@ -381,3 +382,101 @@ def test_a_certificate_that_its_payee_shows_again_is_acknowledged_unread(net, wi
     witness.is_reported = True
     assert witness.is_known(OTHER, data)
     assert not said(witness)
+
+
+# Claims: what an entry opens goes into the report, whatever becomes of the entry
+
+KEY = b"key"
+
+
+def locked(net, close=True, until=9):
+    """A lock of ERIN's in FRANK's favour: the entry that makes it, and its id."""
+    entry = net.put(ERIN, LockOp(net.key(FRANK), 5, digest(KEY), until))
+    if close:
+        net.close()
+    return entry, lock_id(entry.id, 0)
+
+
+def test_an_unlock_that_gets_a_vote_is_a_claim(net):
+    _, lock = locked(net)
+    witness = net.witness(ALICE)
+    ask(witness, net.entry(FRANK, Unlock(lock, KEY)))
+    assert witness.claims == {lock: KEY}
+
+
+def test_an_unlock_that_comes_after_the_freeze_is_a_claim_until_the_report(net):
+    _, lock = locked(net)
+    witness = net.witness(ALICE)
+    entry = net.entry(FRANK, Unlock(lock, KEY))
+    witness.stop()
+    [answer] = ask(witness, entry)
+    assert (type(answer), answer.code) == (Refuse, "closed")
+    assert witness.claims == {lock: KEY}
+
+
+def test_after_the_report_no_claim_is_taken(net):
+    _, lock = locked(net)
+    witness = net.witness(ALICE)
+    witness.stop()
+    witness.is_reported = True
+    ask(witness, net.entry(FRANK, Unlock(lock, KEY)))
+    assert witness.claims == {}
+
+
+def test_an_unlock_whose_entry_is_refused_is_a_claim(net):
+    _, lock = locked(net)
+    witness = net.witness(ALICE)
+    [answer] = ask(witness, net.entry(FRANK, Unlock(lock, KEY), Transfer(net.key(BOB), 10**15, b"")))
+    assert (type(answer), answer.code) == (Refuse, "insufficient_balance")
+    assert witness.claims == {lock: KEY}
+
+
+def test_an_unlock_in_a_shown_certificate_is_a_claim_though_it_cannot_be_stored(net):
+    _, lock = locked(net)
+    witness = net.witness(ALICE)
+    first = net.entry(FRANK, Bond(1, "agent"))
+    second = net.entry(FRANK, Unlock(lock, KEY), seq=2, prev=first.id)
+    [answer] = show(witness, net.certify(second), second)
+    assert (type(answer), answer.code) == (Refuse, "missing")
+    assert witness.claims == {lock: KEY}
+
+
+def test_a_lock_of_this_epoch_is_opened_through_its_entry(net):
+    entry, lock = locked(net, close=False)
+    witness = net.witness(ALICE, net.book)
+    ask(witness, net.entry(FRANK, Unlock(lock, KEY), deps=[entry.id]))
+    assert witness.claims == {lock: KEY}
+
+
+def test_what_opens_nothing_is_no_claim(net):
+    entry, lock = locked(net, until=3)
+    witness = net.witness(ALICE)
+    ask(witness, net.entry(FRANK, Unlock(lock, b"other")))
+    ask(witness, net.entry(BOB, Unlock(lock, KEY)))
+    ask(witness, net.entry(CAROL, Unlock(bytes(32), KEY), deps=[entry.id]))
+    ask(witness, net.entry(FRANK, Unlock(lock, KEY), epoch=1))
+    assert witness.claims == {}
+
+
+def test_a_claimed_lock_and_a_lock_past_its_epoch_are_claimed_no_more(net):
+    _, lock = locked(net, until=3)
+    net.put(FRANK, Unlock(lock, KEY))
+    net.close()
+    witness = net.witness(ALICE)
+    ask(witness, net.entry(FRANK, Unlock(lock, KEY)))
+    assert witness.claims == {}
+    _, late = locked(net, until=5)
+    old = net.witness(ALICE)
+    old.book.epoch = 6
+    ask(old, net.entry(FRANK, Unlock(late, KEY), epoch=6))
+    assert old.claims == {}
+
+
+def test_a_claim_is_known_again_from_the_vote_on_disk(net):
+    _, lock = locked(net)
+    witness = net.witness(ALICE)
+    entry = net.entry(FRANK, Unlock(lock, KEY))
+    ask(witness, entry)
+    again = net.witness(ALICE)
+    again.restore_vote(entry, witness.votes[entry.id])
+    assert again.claims == {lock: KEY}

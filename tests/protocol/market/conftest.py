@@ -9,6 +9,7 @@ import pytest
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.sealed import commit_digest, commit_id
+from troth_protocol.market.exchange import Contents, ExchangeTerms, encrypt_contents, sign_terms
 from troth_protocol.market.negotiation import Negotiation
 from troth_protocol.market.trades import Request, Terms, sign
 from troth_protocol.wire.crypto import KeyPair, digest
@@ -18,13 +19,15 @@ NETWORK = bytes(range(32))
 QUESTION = b"q" * 32
 SALT = b"s" * 32
 PAYLOAD = b"rain until five"
+KEY = b"k" * 32
+PRICE = 7
 EPOCH = 10
 
 
 class Pair:
     """A buyer and a seller, each with its own side of one negotiation, in epoch 10."""
 
-    network, epoch, question, salt, payload = NETWORK, EPOCH, QUESTION, SALT, PAYLOAD
+    network, epoch, question, salt, payload, key = NETWORK, EPOCH, QUESTION, SALT, PAYLOAD, KEY
     buyer_keys = KeyPair.from_seed(b"b" * 32)
     seller_keys = KeyPair.from_seed(b"v" * 32)
     stranger_keys = KeyPair.from_seed(b"x" * 32)
@@ -71,6 +74,29 @@ class Pair:
         sealed = commit_digest(NETWORK, author, QUESTION, SALT, contribution)
         commit = commit_id(NETWORK, author, QUESTION, sealed)
         return {"commit": commit, "contribution": contribution, "salt": SALT, "payload": payload}
+
+    @classmethod
+    def exchange(cls, plain: dict[str, bytes] | None = None, **changes: object) -> tuple[bytes, bytes, bytes]:
+        """Signed terms and the ciphertext of a valid delivery; `changes` are of the terms."""
+        plain = plain or cls.delivery()
+        contents = Contents(plain["contribution"], plain["salt"], plain["payload"])
+        ciphertext = encrypt_contents(KEY, contents)
+        sealed = commit_digest(
+            NETWORK, cls.seller_keys.public, QUESTION, SALT, cls.delivery()["contribution"]
+        )
+        terms = ExchangeTerms(
+            NETWORK,
+            cls.seller_keys.public,
+            cls.buyer_keys.public,
+            QUESTION,
+            cls.delivery()["commit"],
+            sealed,
+            digest(KEY),
+            digest(ciphertext),
+            PRICE,
+            15,
+        )
+        return *sign_terms(cls.seller_keys, replace(terms, **changes)), ciphertext
 
     def says(self, who: str, what: str, *arguments: object, **named: object) -> object:
         """One party says something and the other hears it: what it means there."""
@@ -126,6 +152,10 @@ SCRIPT = {
     "withdrawn": [("buyer", "withdraw", "found it")],
 }
 DELIVERED = [*SCRIPT["agreed"], ("seller", "deliver", *Pair.delivery().values())]
+PRICED = [("seller", "offer", Pair.make_terms(price=PRICE)), *SCRIPT["agreed"][1:]]
+SEALED = [*PRICED, ("seller", "sealed", *Pair.exchange())]
+OPENED = [*SEALED, ("seller", "key", KEY)]
+SCRIPT |= {"sealed": SEALED, "opened": OPENED}
 SCRIPT |= {"delivered": DELIVERED, "received": [*DELIVERED, ("buyer", "receipt")]}
 
 

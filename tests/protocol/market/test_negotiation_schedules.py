@@ -30,6 +30,7 @@ class Link:
 
     def __init__(self, talk, seed):
         self.talk, self.random = talk, Random(seed)
+        self.price = seed % 2 * 7
         self.sent = {"buyer": [talk.request], "seller": []}
         self.agreements = set()
 
@@ -40,28 +41,36 @@ class Link:
 
     def act(self, who, what):
         speaker, _ = self.talk.sides(who)
-        arguments = [self.terms()] if what in {"offer", "counter"} else []
+        arguments = {
+            "offer": lambda: [self.terms()],
+            "counter": lambda: [self.terms()],
+            "sealed": self.talk.exchange,
+            "key": lambda: [self.talk.key],
+        }.get(what, list)()
         named = self.talk.delivery() if what == "deliver" else {}
         self.sent[who].append(getattr(speaker, what)(*arguments, **named))
 
     def onward(self, who):
         """The move that leads on, if it is this side's; now and then other terms instead."""
         allowed = TABLE[self.talk.sides(who)[0].state].get(who, ())
-        names = ["accept", "offer", "counter", "deliver", "receipt"]
+        names = ["accept", "offer", "counter", "deliver", "sealed", "key", "receipt"]
         if self.random.random() < 0.4:
             names.remove("accept")
-        found = [name for name in names if name in allowed]
-        if found and not self.is_out_of_rounds(who, found[0]):
+        found = [name for name in names if name in allowed and not self.is_out_of_place(who, name)]
+        if found:
             self.act(who, found[0])
 
-    def is_out_of_rounds(self, who, name):
+    def is_out_of_place(self, who, name):
+        """Too many rounds, or a delivery that does not go with the price."""
+        if name in {"deliver", "sealed"}:
+            return (name == "sealed") != bool(self.price)
         return name in {"offer", "counter"} and self.talk.sides(who)[0].rounds == MAX_ROUNDS
 
     def allowed(self, who):
         """Any move that the table allows."""
         found = [*TABLE[self.talk.sides(who)[0].state].get(who, ())]
         name = self.random.choice(found) if found else None
-        if name and not self.is_out_of_rounds(who, name):
+        if name and not self.is_out_of_place(who, name):
             self.act(who, name)
 
     def wrong(self, who):
@@ -85,7 +94,7 @@ class Link:
 
     def terms(self):
         """Terms that differ from all others."""
-        return self.talk.make_terms(min_weight_ppm=self.random.randrange(10**6), expires=15)
+        return self.talk.make_terms(min_weight_ppm=self.random.randrange(10**6), expires=15, price=self.price)
 
     def resend(self, who):
         self.hear(OTHER[who], self.talk.sides(who)[0].unanswered())
@@ -140,7 +149,14 @@ def test_a_party_signs_one_agreement_at_most(links):
 def test_the_schedules_go_everywhere(links):
     """Otherwise they would show nothing."""
     ends = Count(side.state for link in links for side in (link.talk.buyer, link.talk.seller))
-    assert set(TABLE) - set(ends) <= {"unanswered", "lapsed", "unconfirmed", "undelivered", "unreceipted"}
+    assert set(TABLE) - set(ends) <= {
+        "unanswered",
+        "lapsed",
+        "unconfirmed",
+        "undelivered",
+        "unopened",
+        "unreceipted",
+    }
     assert sum(bool(link.agreements) for link in links) > SCHEDULES / 10
     assert any(link.talk.buyer.state != link.talk.seller.state for link in links)
 

@@ -8,9 +8,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.bindings import crypto_aead_chacha20poly1305_ietf_encrypt
 
 from troth_protocol.wire import crypto
-from troth_protocol.wire.crypto import DOMAINS, KeyPair, digest, is_valid_key, object_id, preimage, verify
+from troth_protocol.wire.crypto import (
+    DOMAINS,
+    KeyPair,
+    decrypt_once,
+    digest,
+    encrypt_once,
+    is_valid_key,
+    object_id,
+    preimage,
+    verify,
+)
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE.parents[2] / "spec/vectors/ed25519_edge.json").read_text())
@@ -177,3 +188,22 @@ networks = st.binary(min_size=32, max_size=32)
 )
 def test_two_objects_never_share_a_preimage(one, other):
     assert (preimage(*one) == preimage(*other)) == (one == other)
+
+
+# The cipher
+
+
+def test_a_key_opens_what_it_closed_and_nothing_else():
+    key, other = bytes(32), b"k" * 32
+    closed = encrypt_once(key, b"signal")
+    assert decrypt_once(key, closed) == b"signal"
+    for attempt in (closed[:-1], closed + b"\0", b"", bytes(16), bytes([closed[0] ^ 1]) + closed[1:]):
+        assert decrypt_once(key, attempt) is None
+    assert [decrypt_once(wrong, closed) for wrong in (other, b"", key[:31], key + b"\0")] == [None] * 4
+
+
+def test_the_cipher_is_that_of_rfc_8439_with_nonce_0():
+    """Appendix A.5's key; the ciphertext by another implementation of the same standard, in PyNaCl."""
+    key = bytes.fromhex("1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0")
+    plain = b"Internet-Drafts are draft documents"
+    assert encrypt_once(key, plain) == crypto_aead_chacha20poly1305_ietf_encrypt(plain, None, bytes(12), key)
