@@ -29,7 +29,7 @@ from troth_protocol.wire.chunks import unpack_rows
 from troth_protocol.wire.codec import Value, decode
 from troth_protocol.wire.schema import PPM
 
-_SIGNED_FIELDS: Final = ("header", "payload")
+_SIGNED_FIELDS: Final = ("header", "payload", "terms")
 
 
 @dataclass(frozen=True, slots=True)

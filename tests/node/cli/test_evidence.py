@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from troth_node.cli.evidence import command
 from troth_node.storage.home import Home
 from troth_node.storage.store import Store
+from troth_node.testing.bazaar import PRICE, Bazaar
 from troth_node.testing.samples import RULES, TOKEN, seed
 from troth_node.testing.stage import Stage
 from troth_protocol.core import TABLES
@@ -209,3 +210,18 @@ def test_an_offence_is_named_by_enough_of_its_id(home, tmp_path):
 def test_every_part_of_the_command_has_help_with_an_example():
     for arguments in ([], ["list"], ["show"], ["verify"]):
         assert "Example:\n" in run(*arguments, "--help")
+
+
+# A misdelivery
+
+
+def test_a_misdelivery_is_listed_with_what_it_cost_and_its_terms_can_be_read(tmp_path):
+    bazaar = Bazaar(is_cheating=True)
+    bazaar.run()
+    home = make_home(bazaar, tmp_path / "witness", bazaar.seats[0].disk.tables)
+    [case] = listed(home)
+    assert (case["kind"], case["state"], case["slashed"]) == ("misdelivery", "punished", str(PRICE))
+    assert case["reporter"] == case["place"]["buyer"] == bazaar.key(bazaar.buyer).hex()
+    shown = run("show", home, case["id"][:8])
+    assert bazaar.key(bazaar.seller).hex() in shown
+    assert str(PRICE) in shown
