@@ -14,7 +14,9 @@ from troth_protocol.wire.messages import (
     ITEMS_MAX,
     MESSAGES,
     OBJECT_MAX_BYTES,
+    AnnounceMsg,
     Ballot,
+    CardMsg,
     Certified,
     Chunk,
     DocumentMsg,
@@ -32,6 +34,7 @@ from troth_protocol.wire.messages import (
     Submit,
     Trade,
     VoteFor,
+    WantCards,
     WantChunk,
     WantDocument,
     WantEntries,
@@ -75,6 +78,9 @@ EXAMPLES = [
     WantDocument(A),
     DocumentMsg(A, b"text"),
     EvidenceMsg(b"evidence"),
+    CardMsg(b"card", SIGNATURE),
+    AnnounceMsg(b"announcement", SIGNATURE),
+    WantCards(7),
     Trade(b"body", SIGNATURE),
 ]
 by_name = pytest.mark.parametrize("message", EXAMPLES, ids=MESSAGES.name_of)
