@@ -117,8 +117,20 @@ class _Seals:
         self.found.committees[seal.epoch + 1] = self.committee
 
 
+def _audit_nothing(found: StoreAudit) -> None:
+    """There is no state: right before the first seal, if the node ended at once, and damage after it."""
+    found.is_conserved = not found.seals
+    if found.seals:
+        found.problems.append(f"the state is not the one sealed in epoch {found.epoch}")
+    else:
+        found.notes.append("nothing was written here before the node ended")
+
+
 def _audit_state(store: Store, found: StoreAudit) -> None:
     state = read_state(store)
+    if not state.tables["totals"].rows:
+        _audit_nothing(found)
+        return
     found.state_root = state.root()
     if found.state_root != found.roots.get(found.epoch):
         found.problems.append(f"the state is not the one sealed in epoch {found.epoch}")

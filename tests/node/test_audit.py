@@ -109,3 +109,20 @@ def test_a_store_that_began_with_a_snapshot_says_what_it_takes_on_trust(tmp_path
     assert found.notes == [
         "joined by a snapshot: the seal of epoch 3 is taken as it is, those after it are verified"
     ]
+
+
+def test_a_store_that_its_node_had_no_time_to_fill_is_no_damage(tmp_path: Path) -> None:
+    Store.open(tmp_path / "store.sqlite", TABLES).close()
+    found = audit_store(tmp_path / "store.sqlite", Stage().genesis, "alma")
+    assert found.is_ok
+    assert found.notes == ["nothing was written here before the node ended"]
+
+
+def test_a_store_whose_state_is_gone_is_damaged(tmp_path: Path) -> None:
+    stage = played(1)
+    path = stored(stage, tmp_path)
+    with Store.open(path, TABLES) as store:
+        keys = [key for key, _ in store.scan("state")]
+    change(path, *(Erase("state", key) for key in keys))
+    found = audit_store(path, stage.genesis, "alma")
+    assert "the state is not the one sealed in epoch 1" in found.problems
