@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import Final
 
 from troth_node.duties import OwnCommit
+from troth_node.locks import SealedLocks
+from troth_node.wares import Purchase, Sale, sealed_body
 from troth_protocol.core import Core, EpochOpened
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import misdelivery
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
-from troth_protocol.log.ops import Accuse, CommitOp, LockOp, Op, Unlock
+from troth_protocol.log.ops import Accuse, CommitOp, Op, Unlock
 from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Claim, Commit, Lock, Question
 from troth_protocol.log.state import State
@@ -35,11 +35,10 @@ from troth_protocol.market.exchange import (
     ExchangeTerms,
     Misdelivery,
     encrypt_contents,
-    open_exchange,
     sign_terms,
 )
 from troth_protocol.market.negotiation import Encrypted, Negotiation
-from troth_protocol.market.trades import BODIES, Sealed
+from troth_protocol.market.trades import BODIES
 from troth_protocol.wire.codec import Value, decode, encode
 from troth_protocol.wire.crypto import CIPHER_KEY_BYTES, digest
 from troth_protocol.wire.messages import Trade
@@ -53,52 +52,8 @@ UNLOCK_EPOCHS: Final = 3
 #: What a lock burns.
 LOCK_FEES: Final = 3
 _SALE, _PUBLISHED, _PURCHASE = b"s", b"u", b"p"
-
-
-#: Looked at again at every tick, so the verdict is remembered.
-_open = lru_cache(maxsize=256)(open_exchange)
-
-
-@dataclass(frozen=True, slots=True)
-class Sale:
-    """What we sealed for a buyer: the terms, the key, and the message that it was sent in."""
-
-    id: bytes
-    terms: ExchangeTerms
-    key: bytes
-    trade: Trade
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    """What a seller sealed for us in epoch `first`; the key is None until the seller has published it.
-
-    `wanted` is what the agent asked for, by name or id; `document` says what the payload must be.
-    """
-
-    id: bytes
-    sealed: Sealed
-    terms: ExchangeTerms
-    wanted: str
-    document: Document
-    weight_ppm: int
-    first: int
-    key: bytes | None = None
-
-    def lock(self) -> LockOp:
-        """What pays for it."""
-        return LockOp(self.terms.seller, self.terms.price, self.terms.hash, self.terms.until)
-
-    def found(self) -> Contents | Misdelivery | None:
-        """What the key opens; None as long as it is not known."""
-        if self.key is None:
-            return None
-        return _open(self.terms, self.sealed.ciphertext, self.key)
-
-    def evidence(self) -> bytes:
-        """The proof of a misdelivery, once the key is known."""
-        sealed = self.sealed
-        return misdelivery(sealed.terms, sealed.signature, sealed.ciphertext, self.key or b"")
+#: The `first` of a purchase whose price is locked already: it is never time to lock it.
+_NEVER: Final = -LOCK_LAG_EPOCHS
 
 
 class Exchanges:
@@ -109,19 +64,22 @@ class Exchanges:
         self.sales: dict[bytes, Sale] = {}
         self.purchases: dict[bytes, Purchase] = {}
         self._random = random
+        #: What sales have brought, by question and lock: for as long as the agent has not been told.
+        self.earned: dict[bytes, dict[bytes, int]] = {}
         self._published: set[bytes] = set()
         self._final: set[bytes] = set()
         self._submitted: set[Op] = set()
+        self._sealed = SealedLocks()
         for key, data in core.chain.archive.scan(TABLE, b""):
             self._restore(key, decode(data))
 
     def _restore(self, key: bytes, value: Value) -> None:
         match key[:1], value:
-            case b"s", [bytes(body), bytes(signature), bytes(secret)]:
-                terms = EXCHANGE_TERMS.decode(_sealed(body).terms)
-                self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature))
+            case b"s", [bytes(body), bytes(signature), bytes(secret), bool(is_won)]:
+                terms = EXCHANGE_TERMS.decode(sealed_body(body).terms)
+                self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature), is_won)
             case b"p", [bytes(body), str(wanted), bytes(text), int(weight_ppm), int(first), list(keys)]:
-                sealed = _sealed(body)
+                sealed = sealed_body(body)
                 terms = EXCHANGE_TERMS.decode(sealed.terms)
                 known = next((item for item in keys if isinstance(item, bytes)), None)
                 about = (wanted, parse_document(text), weight_ppm, first)
@@ -134,10 +92,14 @@ class Exchanges:
 
     # The seller
 
-    def seal(self, negotiation: Negotiation, own: OwnCommit, price: int) -> Trade:
-        """Encrypt a signal under a fresh key and sign the terms: key and ciphertext are persisted before they leave."""
+    def seal(self, negotiation: Negotiation, own: OwnCommit, price: int, key: bytes | None = None) -> Trade:
+        """Encrypt a signal and sign the terms: key and ciphertext are persisted before they leave.
+
+        The key is a fresh one, unless an auction has fixed it: all its winners get the same ciphertext.
+        """
         core, network = self.core, self.core.chain.network
-        key = self._random(CIPHER_KEY_BYTES)
+        is_won = key is not None
+        key = self._random(CIPHER_KEY_BYTES) if key is None else key
         ciphertext = encrypt_contents(key, Contents(own.contribution, own.salt, own.payload))
         terms = ExchangeTerms(
             network=network,
@@ -152,9 +114,9 @@ class Exchanges:
             until=self._until(negotiation),
         )
         trade = negotiation.sealed(*sign_terms(core.keys, terms), ciphertext)
-        row = encode([trade.body, trade.signature, key])
+        row = encode([trade.body, trade.signature, key, is_won])
         core.out.persist(TABLE, _SALE + negotiation.id, row, once=True)
-        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, trade)
+        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, trade, is_won)
         return trade
 
     def _until(self, negotiation: Negotiation) -> int:
@@ -175,10 +137,13 @@ class Exchanges:
         return is_certified and not core.author.holds(op)
 
     def unheard(self, peer: bytes) -> Iterator[Trade]:
-        """What this peer may not have got before we stopped: sealed signals that it has not locked the price of."""
+        """What this peer may not have got before we stopped: sealed signals that it has not locked the price of.
+
+        An auction locks the price before the signal is sealed: its lock does not tell that it has come.
+        """
         for sale in self.sales.values():
             is_open = self.core.epoch + LOCK_EPOCHS_MIN <= sale.terms.until
-            if sale.terms.buyer == peer and is_open and not self._locks(sale.terms):
+            if sale.terms.buyer == peer and is_open and (sale.is_won or not self._locks(sale.terms)):
                 yield sale.trade
 
     def published(self, negotiation: bytes) -> bytes | None:
@@ -227,6 +192,7 @@ class Exchanges:
         if not is_done and self._is_new(op):
             core.out.persist(TABLE, _PUBLISHED + sale.id, encode(True))
             self._published.add(sale.id)
+            self.earned.setdefault(sale.terms.question, {})[key] = lock.amount
             core.submit((op,), deps)
 
     def _is_new(self, op: Op) -> bool:
@@ -239,12 +205,19 @@ class Exchanges:
 
     # The buyer
 
-    def keep(self, negotiation: Negotiation, event: Encrypted, wanted: str, document: Document) -> None:
-        """A sealed signal came: it is persisted before the price is locked."""
+    def keep(
+        self,
+        negotiation: Negotiation,
+        event: Encrypted,
+        wanted: str,
+        document: Document,
+        *,
+        is_locked: bool = False,
+    ) -> None:
+        """A sealed signal came: it is persisted before the price is locked, unless an auction has locked it."""
+        first = _NEVER if is_locked else self.core.epoch
         weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
-        purchase = Purchase(
-            negotiation.id, event.sealed, event.terms, wanted, document, weight_ppm, self.core.epoch
-        )
+        purchase = Purchase(negotiation.id, event.sealed, event.terms, wanted, document, weight_ppm, first)
         self._write(purchase)
         self.advance()
 
@@ -285,7 +258,7 @@ class Exchanges:
     def is_waiting(self, question: bytes) -> bool:
         """Is something that is sealed for us on this question still to be opened?"""
         return any(
-            purchase.terms.question == question and purchase.key is None and self._is_alive(purchase)
+            purchase.terms.question == question and purchase.key is None and self.is_alive(purchase)
             for purchase in self.purchases.values()
         )
 
@@ -299,7 +272,8 @@ class Exchanges:
         unlocked = [each for each in waiting if self._can_lock(each) and not self._all_locks(each.terms)]
         return sum(each.terms.price + LOCK_FEES * fee for each in unlocked) + len(waiting) * fee
 
-    def _is_alive(self, purchase: Purchase) -> bool:
+    def is_alive(self, purchase: Purchase) -> bool:
+        """Is its price locked, or may it still be?"""
         return self._can_lock(purchase) or bool(self._all_locks(purchase.terms))
 
     def _can_lock(self, purchase: Purchase) -> bool:
@@ -375,8 +349,8 @@ class Exchanges:
 
     def _locks(self, terms: ExchangeTerms, state: State | None = None) -> dict[bytes, Lock]:
         """The locks of the sealed state that pay under these terms."""
-        rows = (state or self.core.chain.state).rows("locks", Lock)
-        return {key: lock for key, lock in rows if _pays(lock, terms)}
+        chosen = state or self.core.chain.state
+        return dict(self._sealed.find(chosen, terms.buyer, terms.seller, terms.hash))
 
     def _all_locks(self, terms: ExchangeTerms) -> dict[bytes, Lock]:
         """Those, and what the buyer's log of this epoch holds."""
@@ -387,10 +361,3 @@ class Exchanges:
 
 def _pays(lock: Lock, terms: ExchangeTerms) -> bool:
     return (lock.payer, lock.to, lock.hash) == (terms.buyer, terms.seller, terms.hash)
-
-
-def _sealed(body: bytes) -> Sealed:
-    found = BODIES.decode(body)
-    if not isinstance(found, Sealed):
-        raise Invalid("bad_row", "exchange")
-    return found

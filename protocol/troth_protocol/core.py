@@ -107,6 +107,8 @@ TABLES: Final = (
     "close",
     "duties",
     "exchanges",
+    "auctions",
+    "purse",
     "documents",
     "evidence",
     "cards",
