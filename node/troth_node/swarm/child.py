@@ -112,6 +112,8 @@ class Child:
         self.home = home
         self.pipes = pipes
         self.agent: Agent = load_agent(node.reference, plan.root)()
+        if node.budget is not None:
+            self.agent.budget = node.budget
         self.player: Player | None = None
 
     async def run(self) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from troth_node.agent import Agent, Forecast, Production, QuestionView, Signal, Want
-from troth_node.dealings import Dealings
 from troth_node.auctions import TABLE as AUCTIONS
+from troth_node.dealings import Dealings
 from troth_node.documents import own_documents
 from troth_node.duties import OwnCommit
 from troth_node.exchanges import TABLE as EXCHANGES
