@@ -96,7 +96,7 @@ class Bidding:
         lock = trader.auctions.won(bid)
         if lock is None or epoch + LOCK_EPOCHS_MIN > lock.until or self._has_sealed(bid):
             return
-        negotiation, trade = trader.desk.ask(
+        asked = trader.ask(
             Request(
                 buyer=trader.core.keys.public,
                 seller=bid.seller,
@@ -108,8 +108,7 @@ class Bidding:
                 expires=epoch + _ANSWER_EPOCHS,
             )
         )
-        self._asked[negotiation.id] = bid
-        trader.send(bid.seller, trade)
+        self._asked[asked] = bid
 
     def _has_sealed(self, bid: OwnBid) -> bool:
         purchases = self.trader.exchanges.purchases.values()

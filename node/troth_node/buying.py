@@ -146,9 +146,7 @@ class Buying:
             deliver=quest.deliver,
             expires=min(answer_by(quest.view), quest.deliver),
         )
-        negotiation, trade = self.trader.desk.ask(request)
-        self._purchases[negotiation.id] = _Purchase(quest.view, quest.want, document)
-        self.trader.send(quest.seller, trade)
+        self._purchases[self.trader.ask(request)] = _Purchase(quest.view, quest.want, document)
 
     async def fetched(self, event: Fetched | NotFetched) -> None:
         """What came of asking for a document: go on with whatever waits for it."""
@@ -242,6 +240,7 @@ class Buying:
                 detail=error.detail,
             )
             return None
+        self.trader.counts["deliveries"] += 1
         name = self.trader.name(origin.seller)
         about = (name, origin.seller, origin.commit, origin.document, payload)
         return Signal(*about, origin.weight_ppm, origin.price)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
@@ -14,7 +15,7 @@ from troth_node.purse import Purse
 from troth_node.runtime import Runtime
 from troth_protocol.market.desk import Desk
 from troth_protocol.market.negotiation import Negotiation
-from troth_protocol.market.trades import Terms
+from troth_protocol.market.trades import Request, Terms
 from troth_protocol.market.transcript import AGREED, BUYER, BUYER_ACCEPTED
 from troth_protocol.wire.messages import Trade
 
@@ -38,10 +39,19 @@ class Trader:
         self.auctions = Auctions(self.core)
         self.purse = Purse(self.core, agent.budget)
         self.call = call
+        #: What no log tells of: negotiations begun and deliveries accepted as a buyer, since this process began.
+        self.counts: Counter[str] = Counter()
 
     def send(self, peer: bytes, trade: Trade) -> None:
         """Say this to a peer."""
         self.core.out.send(peer, trade)
+
+    def ask(self, request: Request) -> bytes:
+        """Open a negotiation as its buyer; its id. Raises Invalid as `Desk.ask` does."""
+        negotiation, trade = self.desk.ask(request)
+        self.counts["negotiations"] += 1
+        self.send(request.seller, trade)
+        return negotiation.id
 
     def name(self, peer: bytes) -> str:
         """What a peer calls itself, or else its key in hex."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 import click
 
 from troth_node.cli.failure import Failure, one_line, parse_key
 from troth_node.transport.settings import OTHERS
+
+#: Atomic units in a token.
+ATOMS: Final = 10**9
 
 
 @click.command("node")
@@ -17,6 +22,11 @@ from troth_node.transport.settings import OTHERS
 )
 @click.option(
     "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option for the agent; repeatable."
+)
+@click.option(
+    "--budget",
+    metavar="TOKENS",
+    help="What the agent may spend on prices in all, promises and bids included (default: as its class says).",
 )
 @click.option("--name", default="", help="The name that peers are shown.")
 @click.option(
@@ -59,6 +69,7 @@ def command(
     home: Path,
     reference: str | None,
     options: tuple[str, ...],
+    budget: str | None,
     name: str,
     listen: str,
     peers: tuple[str, ...],
@@ -78,6 +89,7 @@ def command(
       troth init my-node --genesis run/alma/genesis.bin
       troth node my-node --agent examples/agents/weather.py:Weather \
           --peer 1f3a…@/ip4/127.0.0.1/tcp/4001
+      troth node my-node --agent my_buyer.py:MyBuyer --budget 2.5 --peer 1f3a…@/ip4/127.0.0.1/tcp/4001
       troth peers run/alma > peers.txt
       troth node my-node --bootstrap peers.txt --listen /ip4/0.0.0.0/tcp/4001 \
           --endpoint /ip4/192.0.2.7/tcp/4001
@@ -88,6 +100,7 @@ def command(
         home=home,
         reference=reference,
         options=dict(_pair(option, "--option") for option in options),
+        budget=None if budget is None else _atoms(budget, "--budget"),
         name=name,
         listen=listen,
         peers=tuple(_peer(peer) for peer in (*peers, *_listed(bootstrap))),
@@ -107,6 +120,18 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not equals or not key:
         raise Failure(f"{option} takes KEY=VALUE, not {text!r}")
     return key, value
+
+
+def _atoms(text: str, option: str) -> int:
+    """Tokens in atomic units."""
+    try:
+        amount = Decimal(text) * ATOMS
+        is_whole = amount >= 0 and amount == int(amount)
+    except (ArithmeticError, ValueError):
+        is_whole = False
+    if not is_whole:
+        raise Failure(f"{option} takes tokens, such as 2.5, with at most nine decimals, not {text!r}")
+    return int(amount)
 
 
 def _listed(file: Path | None) -> list[str]:
