@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
 
 import click
 
 from troth_node.cli.failure import Failure, one_line, parse_key
 from troth_node.transport.settings import OTHERS
-
-#: Atomic units in a token.
-ATOMS: Final = 10**9
 
 
 @click.command("node")
@@ -124,14 +120,14 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 def _atoms(text: str, option: str) -> int:
     """Tokens in atomic units."""
+    from troth_node.swarm.scenario import ScenarioError, atoms  # noqa: PLC0415 - no other command needs it
+
     try:
-        amount = Decimal(text) * ATOMS
-        is_whole = amount >= 0 and amount == int(amount)
-    except (ArithmeticError, ValueError):
-        is_whole = False
-    if not is_whole:
-        raise Failure(f"{option} takes tokens, such as 2.5, with at most nine decimals, not {text!r}")
-    return int(amount)
+        return atoms(Decimal(text))
+    except (ArithmeticError, ValueError, ScenarioError):
+        raise Failure(
+            f"{option} takes tokens, such as 2.5, with at most nine decimals, not {text!r}"
+        ) from None
 
 
 def _listed(file: Path | None) -> list[str]:
