@@ -4,15 +4,15 @@ import pytest
 from click.testing import CliRunner
 
 from troth_node import single
+from troth_node.cli.failure import Failure
 from troth_node.cli.node import command
 
 
 @pytest.mark.parametrize("text", ["", "two", "-1", "NaN", "Infinity", "0.0000000001"])
 def test_a_budget_is_an_amount_of_tokens(text):
     done = CliRunner().invoke(command, ["home", "--budget", text])
-    assert done.exit_code != 0
-    assert "--budget takes tokens, such as 2.5" in done.output
-    assert len(done.output.strip().splitlines()) == 1
+    assert isinstance(done.exception, Failure)
+    assert "--budget takes tokens, such as 2.5" in str(done.exception)
 
 
 @pytest.mark.parametrize(("arguments", "budget"), [([], None), (["--budget", "2.5"], 2_500_000_000)])
