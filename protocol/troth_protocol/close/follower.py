@@ -20,7 +20,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import keep
 from troth_protocol.log.state import decode_state
-from troth_protocol.log.vote import CERTIFICATE, Certificate
+from troth_protocol.log.vote import Certificate, load_certificate
 from troth_protocol.wire.chunks import Assembly, Chunks
 from troth_protocol.wire.messages import (
     Chunk,
@@ -88,7 +88,7 @@ class _Jump:
 
 def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]], *, lazy: bool = False) -> None:
     """Store fetched entries of the open epoch, whatever their order; what still misses something is dropped."""
-    waiting = [(load_entry(e, chain.network), CERTIFICATE.decode(c)) for e, c in items]
+    waiting = [(load_entry(e, chain.network), load_certificate(c)) for e, c in items]
     while waiting:
         left = [item for item in waiting if not _try_keep(chain, out, *item, lazy=lazy)]
         if len(left) == len(waiting):
