@@ -3,4 +3,4 @@
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))  # for consensus_mutants
+sys.path.append(str(Path(__file__).parent))  # for consensus_mutants, follower_kit

@@ -14,15 +14,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.log.ops import LockOp, Transfer
 from troth_protocol.log.sealed import lock_id
 from troth_protocol.wire.crypto import KeyPair, digest, preimage
-from troth_protocol.wire.messages import (
-    Ballot,
-    Chunk,
-    Entries,
-    ReportMsg,
-    WantChunk,
-    WantLog,
-    WantReport,
-)
+from troth_protocol.wire.messages import Ballot, Chunk, Entries, ReportMsg, WantChunk, WantLog, WantReport
 
 LIAR, EMIL = 3, 4
 
