@@ -40,6 +40,16 @@ def pay(stage, agent=EMIL, to=ALMA):
     return stage.submit(agent, Transfer(stage.key(to), TOKEN, b""))
 
 
+def alone(**profile):
+    """A network of one witness, with this in its profile."""
+    stage = Stage(1, 1)
+    seat = stage.seats[ALMA]
+    seat.core = Core(stage.genesis, seat.keys, seat.disk, Profile("x", (), "x", bytes(32), **profile))
+    seat.core.start()
+    stage.flush(ALMA)
+    return stage
+
+
 # Links
 
 
@@ -153,11 +163,8 @@ def test_a_busy_agent_holds_the_epoch_open_for_a_while(stage):
 
 
 def test_a_patient_witness_holds_the_epoch_open_while_entries_keep_coming():
-    stage = Stage(1, 1)
-    seat = stage.seats[0]
-    seat.core = Core(stage.genesis, seat.keys, seat.disk, Profile("x", (), "x", bytes(32), is_patient=True))
-    seat.core.start()
-    stage.flush(0)
+    stage = alone(is_patient=True)
+    seat = stage.seats[ALMA]
     stage.put(0, Bond(1, "agent"))
     stage.fire("tick")
     stage.fire("pace")
@@ -169,11 +176,8 @@ def test_a_patient_witness_holds_the_epoch_open_while_entries_keep_coming():
 
 
 def test_a_network_started_for_a_while_comes_to_rest():
-    stage = Stage(1, 1)
-    seat = stage.seats[0]
-    seat.core = Core(stage.genesis, seat.keys, seat.disk, Profile("x", (), "x", bytes(32), last_epoch=1))
-    seat.core.start()
-    stage.flush(0)
+    stage = alone(last_epoch=1)
+    seat = stage.seats[ALMA]
     stage.close()
     assert stage.epochs() == [2]
     stage.close()
@@ -182,11 +186,8 @@ def test_a_network_started_for_a_while_comes_to_rest():
 
 
 def test_ops_that_are_submitted_together_may_share_an_entry():
-    stage = Stage(1, 1)
-    seat = stage.seats[0]
-    seat.core = Core(stage.genesis, seat.keys, seat.disk, Profile("x", (), "x", bytes(32), linger_ms=5))
-    seat.core.start()
-    stage.flush(0)
+    stage = alone(linger_ms=5)
+    seat = stage.seats[ALMA]
     for amount in (1, 2):
         stage.submit(0, Bond(amount, "agent"))
     assert not seat.disk.scan("own", b"")

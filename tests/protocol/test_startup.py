@@ -158,11 +158,11 @@ def test_an_own_row_that_another_entry_has_overtaken_is_not_sent_again(stage):
 # Restoring
 
 
-def restored(stage, agent, backup):
-    """The agent's disk is replaced by a backup, which nobody tells it."""
+def restored(stage, agent, backup, *, is_declared=False):
+    """The agent's disk is replaced by a backup, which nobody tells it unless it `is_declared`."""
     stage.crash(agent)
     stage.seats[agent].disk = backup
-    stage.start(agent)
+    stage.start(agent, is_restored=is_declared)
     stage.settle()
 
 
@@ -236,10 +236,7 @@ def test_a_declared_restore_of_a_witness_signs_nothing_for_two_epochs(stage):
     backup = stage.seats[DAVE].disk.copy()
     pay(stage)
     stage.settle()
-    stage.crash(DAVE)
-    stage.seats[DAVE].disk = backup
-    stage.start(DAVE, is_restored=True)
-    stage.settle()
+    restored(stage, DAVE, backup, is_declared=True)
     before = len(stage.mails(VoteFor, DAVE))
     assert stage.core(DAVE).witness is None
     for epoch in (2, 3):
@@ -260,10 +257,7 @@ def test_the_silence_of_a_restore_begins_where_the_network_is(stage):
         stage.close()
     pay(stage)
     stage.settle()
-    stage.crash(EMIL)
-    stage.seats[EMIL].disk = backup
-    stage.start(EMIL, is_restored=True)
-    stage.settle()
+    restored(stage, EMIL, backup, is_declared=True)
     core = stage.core(EMIL)
     assert (core.epoch, core.check.silent_until) == (5, 7)
     assert not core.author.is_allowed

@@ -60,6 +60,14 @@ def report_of(stage, findings, agent=DAVE):
     return ReportMsg(report.payload, report.signature, findings.encode())
 
 
+def report_and_leave(stage, found):
+    """Everybody's report is due; Dave tells all the others what it found, and falls silent."""
+    for witness in (ALMA, BRUNO, CARLA):
+        stage.fire("grace", witness)
+        stage.say(DAVE, witness, report_of(stage, found))
+    stage.crash(DAVE)
+
+
 def finish(stage, agents=4):
     """Good weather from here: the epoch must close."""
     for _ in range(6):
@@ -137,10 +145,7 @@ def a_report_that_names_what_nobody_has(stage):
     """Dave reports a head that was never certified, then falls silent: whoever proposes it never gets the votes."""
     stage.freeze()
     found = Findings({digest(b"some log"): (1, bytes(32))})
-    for witness in (ALMA, BRUNO, CARLA):
-        stage.fire("grace", witness)
-        stage.say(DAVE, witness, report_of(stage, found))
-    stage.crash(DAVE)
+    report_and_leave(stage, found)
     stage.settle()
     finish(stage)
 
@@ -149,10 +154,7 @@ def a_leader_that_proposes_what_nobody_has(stage):
     """The first leader that is up includes Dave's made-up report: voters must not take its word."""
     stage.freeze()
     found = Findings({digest(b"some log"): (1, bytes(32))})
-    for witness in (ALMA, BRUNO, CARLA):
-        stage.fire("grace", witness)
-        stage.say(DAVE, witness, report_of(stage, found))
-    stage.crash(DAVE)
+    report_and_leave(stage, found)
     stage.settle(but=is_kind(Ballot))
     leads = [stage.closer(ALMA)._agreement._leader(slot) for slot in (0, 1)]
     leader = next(
@@ -194,10 +196,7 @@ def a_report_with_a_forged_head(stage):
     stage.put(EMIL, Transfer(stage.key(ALMA), TOKEN, b""))
     stage.freeze()
     found = Findings({stage.key(EMIL): (1, digest(b"forged"))})
-    for witness in (ALMA, BRUNO, CARLA):
-        stage.fire("grace", witness)
-        stage.say(DAVE, witness, report_of(stage, found))
-    stage.crash(DAVE)
+    report_and_leave(stage, found)
     stage.settle()
     finish(stage)
 
