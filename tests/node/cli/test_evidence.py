@@ -6,6 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from store_kit import fill
 
 from troth_node.cli.evidence import command
 from troth_node.storage.home import Home
@@ -14,7 +15,6 @@ from troth_node.testing.bazaar import PRICE, Bazaar
 from troth_node.testing.samples import RULES, TOKEN, sample_fork, seed
 from troth_node.testing.stage import Stage
 from troth_protocol.core import TABLES
-from troth_protocol.effects import Persist
 
 ALMA, DAVE, EMIL, FINN = 0, 3, 4, 5
 PPM = 1_000_000
@@ -48,8 +48,7 @@ def home(stage, tmp_path_factory):
 
 def make_home(stage, path, rows):
     made = Home.create(path, seed(EMIL), stage.genesis.encode())
-    with Store.open(made.store_path, TABLES) as store:
-        store.apply([Persist(table, key, row) for table in rows for key, row in rows[table].items()])
+    fill(made.store_path, rows)
     made.close()
     return path
 
