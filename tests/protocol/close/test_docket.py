@@ -4,17 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.testing.samples import RULES, TOKEN, sample_fork
+from troth_node.testing.samples import RULES, TOKEN, sample_fork, sample_misdelivery
 from troth_node.testing.stage import Stage
 from troth_protocol.close.docket import EVIDENCE_TABLE, SHOWN_MAX, TAKEN_MAX, Accusation
 from troth_protocol.close.findings import EVIDENCE_MAX
 from troth_protocol.core import PeerFault
-from troth_protocol.evidence import misdelivery
 from troth_protocol.log.author import Refused
 from troth_protocol.log.ops import Transfer
 from troth_protocol.log.rows import Claim, Lock
-from troth_protocol.log.sealed import commit_id
-from troth_protocol.market.exchange import ExchangeTerms, sign_terms
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import EvidenceMsg, Refuse
 
@@ -54,21 +51,7 @@ def everybody(stage):
 
 def junk_sold(stage, number, buyer=EMIL):
     """Evidence that FINN sold junk, under the key of this number."""
-    seller, key = stage.seats[FINN].keys, bytes([number]) * 32
-    sealed, question = digest(b"commit"), digest(b"question")
-    terms = ExchangeTerms(
-        stage.network,
-        seller.public,
-        stage.key(buyer),
-        question,
-        commit_id(stage.network, seller.public, question, sealed),
-        sealed,
-        digest(key),
-        digest(b"junk"),
-        TOKEN,
-        9,
-    )
-    return misdelivery(*sign_terms(seller, terms), b"junk", key)
+    return sample_misdelivery(stage.seats[FINN].keys, stage.network, stage.key(buyer), bytes([number]) * 32)
 
 
 def claim(stage, agent, number):
