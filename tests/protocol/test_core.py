@@ -29,6 +29,7 @@ from troth_protocol.wire.messages import (
     StoredAck,
     Submit,
     Trade,
+    VoteFor,
     WantCards,
 )
 
@@ -95,6 +96,14 @@ def test_a_payment_becomes_final_and_the_payee_is_told(stage):
     stage.settle()
     assert {event.payer for event in stage.notices(EMIL, Credited)} == {stage.key(ALMA)}
     assert second
+
+
+def test_an_entry_that_has_a_vote_is_answered_with_the_same_vote_again(stage):
+    entry = stage.entry(EMIL, Transfer(stage.key(ALMA), TOKEN, b""))
+    for _ in range(2):
+        stage.say(EMIL, ALMA, Submit(entry.data))
+    first, again = stage.mails(VoteFor, ALMA)
+    assert (first.target, first.payload) == (again.target, again.payload) == (EMIL, first.payload)
 
 
 # Epochs
