@@ -172,7 +172,7 @@ def test_a_seller_asks_for_what_a_delivery_has_earned(plan):
         question = replace(LONG, id=number.to_bytes(32, "big"))
         spotter.quote(replace(request, question=question))
         spotter.observe(settled(question, sold=2 * first.price))
-    assert 1.6 * first.price < spotter.quote(request).price < 2.4 * first.price
+    assert 1.2 * first.price < spotter.quote(request).price < 2 * first.price
     asked = spotter.quote(request).price
     assert spotter.quote(replace(request, round=1, price=asked - 1)).price == asked - 1
     assert 0 < spotter.quote(replace(request, round=1, price=1)).price < asked
