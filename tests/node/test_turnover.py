@@ -6,7 +6,8 @@ from troth_node.agent import Lot, Want
 from troth_node.testing.bazaar import DOCUMENT, PRICE, Bazaar, Buyer, Seller
 from troth_node.testing.samples import TOKEN
 from troth_node.turnover import Turnover
-from troth_protocol.log.ops import Bond, Unbond
+from troth_protocol.log.committee import Committee, Member
+from troth_protocol.log.ops import Agree, LockOp, Transfer
 
 
 class Auctioneer(Seller):
@@ -34,9 +35,9 @@ def turnover(*cast, epochs=20, **options):
     bazaar.start()
     for _ in range(epochs):
         bazaar._live()
-        before = bazaar.core(0).chain.state
+        before, committee = bazaar.core(0).chain.state, bazaar.core(0).chain.committee
         bazaar.close()
-        found.add(before, bazaar.core(0).chain.newest, {})
+        found.add(before, bazaar.core(0).chain.newest, {}, committee)
     return bazaar, found
 
 
@@ -62,19 +63,27 @@ def test_a_seller_that_is_gone_leaves_a_refund():
 def test_a_price_that_was_cheated_for_is_returned():
     _, found = turnover(Seller, Buyer, is_cheating=True)
     assert (found.locks, found.claims, found.refunds) == (1, 1, 1)
-    assert found.offences == {"misdelivery": 1}
+    assert not found.paid
 
 
 def test_ops_are_counted_by_name_and_nodes_are_believed_for_the_rest():
-    entry = SimpleNamespace(
-        entry=SimpleNamespace(ops=(Bond(1, "agent"), Bond(1, "agent"), Unbond(1, "agent")))
+    ops = (Agree(b"", b"", b""), LockOp(b"", 1, b"", 5), Transfer(b"", 1, b""))
+    counts = one_close([SimpleNamespace(entry=SimpleNamespace(ops=ops))]).counts(
+        {"negotiations": 5, "deliveries": 4}
     )
-    bazaar = Bazaar()
+    assert (counts["negotiations"], counts["deliveries"], counts["agreements"]) == (5, 4, 2)
+
+
+def test_who_joins_and_leaves_the_witnesses_is_counted():
+    found = one_close([], Committee((Member(b"x" * 32, 1), Member(b"y" * 32, 1))))
+    assert (found.bonded_in, found.bonded_out) == (1, 2)
+
+
+def one_close(log, committee=None):
+    """A close at which nothing else happened, of one witness."""
+    bazaar, found = Bazaar(), Turnover()
     bazaar.start()
     bazaar.close()
-    state, closed = bazaar.core(0).chain.state, bazaar.core(0).chain.newest
-    found = Turnover()
-    found.add(state, closed, {b"": [entry]})
-    counts = found.counts({"negotiations": 5, "deliveries": 4})
-    assert (counts["bonded_in"], counts["bonded_out"]) == (2, 1)
-    assert (counts["negotiations"], counts["deliveries"], counts["agreements"]) == (5, 4, 0)
+    chain = bazaar.core(0).chain
+    found.add(chain.state, chain.newest, {b"": log}, committee or chain.committee)
+    return found
