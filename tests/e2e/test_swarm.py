@@ -7,6 +7,8 @@ from pathlib import Path
 
 from troth_node.testing.command import troth
 
+#: What the scenario allows each buyer for prices, in tokens.
+BUDGET = 20
 Kept = tuple[Path, dict[str, object], str]
 
 
@@ -54,6 +56,7 @@ def test_signals_are_sold_by_citation_for_a_price_and_at_auction(kept: Kept) -> 
     assert (
         sum(line["sold"] for line in report["agents"]) == sum(line["amount"] for line in report["sales"]) > 0
     )
+    assert all(line["bought"] <= BUDGET for line in report["agents"])
     assert "The market: " in printed
 
 
