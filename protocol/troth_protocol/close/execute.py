@@ -16,10 +16,11 @@ from troth_protocol.close.claims import apply_claims, settle_locks
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.punish import punish
 from troth_protocol.errors import Invalid, TrothError
-from troth_protocol.genesis import Genesis
+from troth_protocol.genesis import WITNESS_SHARE, Genesis
 from troth_protocol.insight.contribution import load_contribution
 from troth_protocol.insight.lifecycle import advance_questions, open_questions
 from troth_protocol.insight.results import Settlement, emission_leaves
+from troth_protocol.insight.sponsor import admit_questions
 from troth_protocol.log.book import Stored
 from troth_protocol.log.committee import Committee, Member
 from troth_protocol.log.rows import ROLES, Account, Attendance, Commit, Offence
@@ -30,8 +31,6 @@ from troth_protocol.wire.merkle import leaf_hash, root
 
 #: A bond that starts to leave still weighs in the next epoch, whose set was drawn before.
 UNBOND_LAG_EPOCHS: Final = 2
-#: A witness bond below this share of the total carries no weight.
-WITNESS_SHARE: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,7 @@ def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Seq
     _count_attendance(state, close, cut)
     _advance_totals(state, close.genesis, close.epoch)
     committee = _next_committee(sealed, state, close, offences)
+    admit_questions(state, sealed, close.genesis.rules)
     open_questions(state, close.genesis, close.network, close.epoch + 1)
     if not state.is_conserved():
         raise TrothError(f"the books of epoch {close.epoch} do not balance")

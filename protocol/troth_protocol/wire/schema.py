@@ -144,6 +144,11 @@ def _load_flag(value: Value) -> bool:
     return value
 
 
+def is_distribution(ppm: Sequence[int], outcomes: int, epsilon_ppm: int) -> bool:
+    """Are these probabilities: one per outcome, each at least epsilon, their sum exactly 1,000,000?"""
+    return len(ppm) == outcomes and sum(ppm) == PPM and min(ppm) >= epsilon_ppm
+
+
 FLAG = Kind("bool", _load_flag, _same)
 AMOUNT = Kind("amount", decode_amount, encode_amount)
 KEY = fixed(32)
