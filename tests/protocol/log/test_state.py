@@ -247,6 +247,14 @@ def test_a_snapshot_with_another_row_is_refused(row):
         decode_state(pack_rows([row]))
 
 
+@pytest.mark.parametrize("change", [lambda rows: rows[::-1], lambda rows: rows + rows[-1:]])
+def test_a_snapshot_has_its_rows_in_order_each_once(change):
+    rows = [[name, key, TABLES[name].dump(row)] for name, key, row in full_state(3).all_rows()]
+    assert decode_state(pack_rows(rows)).root() == full_state(3).root()
+    with pytest.raises(Invalid, match="bad_snapshot"):
+        decode_state(pack_rows(change(rows)))
+
+
 def test_a_spoilt_snapshot_is_invalid_or_another_state():
     state = full_state(2)
     data, root = state.encode(), state.root()
