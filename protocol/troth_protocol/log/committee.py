@@ -69,6 +69,11 @@ class Committee:
         return encode([[member.key, str(member.weight)] for member in self.members])
 
 
+def bonded_in(before: Committee, after: Committee) -> frozenset[bytes]:
+    """Who became a witness from one set to the next; the other way round it is who left."""
+    return frozenset(member.key for member in after.members) - {member.key for member in before.members}
+
+
 def load_committee(data: bytes) -> Committee:
     """Decode a witness set; Invalid: bad_member, bad_amount."""
     value = decode(data)

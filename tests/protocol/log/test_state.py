@@ -303,7 +303,8 @@ def test_the_genesis_state_balances():
         ("accounts", Account(1)),
         ("locks", Lock(A, B, 1, A, 9)),
         ("commits", replace(examples.ROWS["commits"], wager=1)),
-        ("questions", replace(examples.ROWS["questions"], pot=1)),
+        ("questions", replace(examples.ROWS["questions"], pot=1, bounty=0)),
+        ("questions", replace(examples.ROWS["questions"], pot=0, bounty=1)),
     ],
 )
 def test_one_unit_more_anywhere_is_noticed(table, row):
