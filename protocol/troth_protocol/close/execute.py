@@ -125,7 +125,7 @@ def _rebond(account: Account, close: Close, log: Sequence[Stored]) -> Account:
     bonds = {role: account.bond(role) for role in ROLES}
     unbonding = list(account.unbonding)
     leaving: dict[str, int] = {}
-    leaves = close.epoch + close.genesis.rules.evidence_epochs + UNBOND_LAG_EPOCHS
+    leaves = _leaves(close)
     for stored in log:
         for role, amount in stored.delta.bonded:
             bonds[role] += amount
@@ -218,8 +218,27 @@ def _next_committee(
     )
     chosen = eligible[: close.genesis.rules.witnesses_max]
     if len(chosen) < close.genesis.rules.witnesses_min:
+        _keep_bonds(state, close)
         return close.committee
     return Committee(tuple(Member(key, -weight) for weight, key in sorted(chosen, key=lambda item: item[1])))
+
+
+def _keep_bonds(state: State, close: Close) -> None:
+    """Whoever is kept in the set answers for one epoch more: what it unbonds as witness leaves no earlier."""
+    leaves = _leaves(close)
+    for member in close.committee.members:
+        account = state.account(member.key)
+        unbonding = tuple(
+            (role, amount, max(due, leaves) if role == "witness" else due)
+            for role, amount, due in account.unbonding
+        )
+        if unbonding != account.unbonding:
+            state.put("accounts", member.key, replace(account, unbonding=unbonding))
+
+
+def _leaves(close: Close) -> int:
+    """The close that releases what carries weight, or backs something, in the next epoch for the last time."""
+    return close.epoch + close.genesis.rules.evidence_epochs + UNBOND_LAG_EPOCHS
 
 
 def _is_present(state: State, key: bytes) -> bool:
