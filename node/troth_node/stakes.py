@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
-import structlog
-
 from troth_node.agent import Agent, Ask, Means, QuestionView
 from troth_protocol.core import Core
 from troth_protocol.insight.prior import clamp_ppm
@@ -19,8 +17,6 @@ from troth_protocol.log.rows import ROLES, Attendance, Question
 
 #: A witness that was left out returns by bonding anew, however little.
 RETURN_ATOMS: Final = 1
-
-log = structlog.get_logger()
 
 
 class Stakes:
@@ -37,13 +33,11 @@ class Stakes:
         self._agent = agent
         self._call = call
         self._fixed = fixed
-        self._pending: dict[int, Op] = {}
+        self._pending: set[int] = set()
 
     def notice(self, event: Finalized | Refused) -> None:
         """A submission became final, or can't be signed."""
-        op = self._pending.pop(event.number, None)
-        if op is not None and isinstance(event, Refused):
-            log.warning("not done", op=type(op).__name__, code=event.code, detail=event.detail)
+        self._pending.discard(event.number)
 
     async def advance(self) -> None:
         """An epoch opened: ask the agent what it wants to hold and to ask, and submit the difference."""
@@ -54,7 +48,7 @@ class Stakes:
         targets = {**wanted, **self._fixed} if isinstance(wanted, Mapping) else dict(self._fixed)
         asks = await self._call(self._agent.asks, means)
         for op in (*self._bonding(means, targets), *self._asking(asks)):
-            self._pending[self._core.submit((op,))] = op
+            self._pending.add(self._core.submit((op,)))
 
     def means(self) -> Means:
         """The account as the last seal and the own entries since have left it."""
