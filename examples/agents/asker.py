@@ -41,14 +41,21 @@ class Asker(Agent):
 
 
 class Harbourmaster(Agent):
-    """Knows what goes on in the harbour: it answers whoever asks about it, and attests what it saw."""
+    """Knows what goes on in the harbour: it answers whoever asks about it, and attests what it saw.
+
+    Of the standing topic it knows that the sides of the coin take turns.
+    """
 
     is_quick = True
 
     def forecast(self, question: QuestionView, signals: Sequence[Signal]) -> Forecast | None:
-        if "harbour" not in question.text or question.bounty == 0:
+        if question.asker is None or "harbour" not in question.text:
             return None  # silence costs nothing
         return Forecast(clamp_ppm([1, 9], 10_000), "I have been there every day.", wager_ppm=100_000)
 
     def attest(self, question: QuestionView) -> int | None:
-        return OUTCOMES.index("yes") if "harbour" in question.text else None
+        if question.asker is None:
+            return question.index % len(question.outcomes)
+        return (
+            OUTCOMES.index("yes") if "harbour" in question.text else None
+        )  # to decline costs nothing either

@@ -131,7 +131,7 @@ def _bond(text: str) -> tuple[str, int]:
         raise Failure(f"--bond takes ROLE=TOKENS with a role of {', '.join(ROLES)}, not {text!r}")
     try:
         return role, atoms(Decimal(amount))
-    except (InvalidOperation, ScenarioError):
+    except (InvalidOperation, OverflowError, ScenarioError):
         raise Failure(f"--bond takes ROLE=TOKENS such as witness=5000, not {text!r}") from None
 
 
