@@ -19,11 +19,12 @@ def admit_questions(state: State, sealed: State, rules: Rules) -> None:
 
     Ties go to the smaller id.
     """
-    asked = {key: row for key, row in state.rows("questions", Question) if row.asker is not None}
+    rows = state.rows("questions", Question)
+    asked = {key: (row.asker, row.bounty or 0) for key, row in rows if row.asker is not None}
     new = [key for key in asked if key not in sealed.tables["questions"].rows]
     room = max((rules.asks_max or 0) - (len(asked) - len(new)), 0)
-    for key in sorted(new, key=lambda key: (-(asked[key].bounty or 0), key))[room:]:
-        return_bounty(state, key)
+    for key in sorted(new, key=lambda key: (-asked[key][1], key))[room:]:
+        return_bounty(state, key, asked[key][0])
         state.drop("questions", key)
 
 
@@ -67,20 +68,17 @@ def forfeit(state: State, key: bytes, amount: int) -> None:
         state.put("totals", TOTALS_KEY, replace(books, burned=books.burned + amount))
 
 
-def return_bounty(state: State, key: bytes) -> int:
-    """Give an asker what is left of its bounty; returns it."""
-    question = state.question(key)
-    left = question.bounty or 0
-    if question.asker is not None:
-        account = state.account(question.asker)
-        state.put("accounts", question.asker, replace(account, balance=account.balance + left))
-        state.put("questions", key, replace(question, bounty=0))
+def return_bounty(state: State, key: bytes, asker: bytes) -> int:
+    """Give an asker what is left of its bounty; returns it. The question is about to leave the state."""
+    left = purse(state, key)
+    account = state.account(asker)
+    state.put("accounts", asker, replace(account, balance=account.balance + left))
     return left
 
 
 def close_sponsored(state: State, key: bytes, settlement: Settlement) -> Settlement:
     """A settlement with what its asker gets back, which it gets now; a standing question's as it is."""
     asker = state.question(key).asker
-    return (
-        settlement if asker is None else replace(settlement, asker=asker, returned=return_bounty(state, key))
-    )
+    if asker is None:
+        return settlement
+    return replace(settlement, asker=asker, returned=return_bounty(state, key, asker))

@@ -9,7 +9,7 @@ from troth_node.testing.samples import RULES, TOKEN
 from troth_protocol.close.ballots import DOMAINS, NOTARIZE, Instance, Signed, Statement
 from troth_protocol.close.findings import Findings
 from troth_protocol.evidence import ballot_fork
-from troth_protocol.log.committee import bonded_in
+from troth_protocol.log.committee import bonded_in, count_changes
 from troth_protocol.log.ops import Bond, Unbond
 from troth_protocol.wire.crypto import digest, preimage
 
@@ -112,5 +112,6 @@ def test_changes_are_counted_from_one_set_to_the_next(joins, leaves):
         net.put(agent, Unbond(BOND, "witness"))
     net.close()
     net.close()
+    assert count_changes([before, before, net.committee]) == (len(joins), len(leaves))
     assert bonded_in(before, net.committee) == {net.key(agent) for agent in joins}
     assert bonded_in(net.committee, before) == {net.key(agent) for agent in leaves}
