@@ -24,6 +24,7 @@ class Asker(Agent):
         self.bounty = int(str(options.get("bounty", 20))) * TOKEN
         self.first = int(str(options.get("epoch", 2)))
         self.answer: str | None = None
+        self.paid = 0
 
     def asks(self, means: Means) -> list[Ask]:
         if means.epoch < self.first or self.text in means.asking or self.answer is not None:
@@ -35,9 +36,10 @@ class Asker(Agent):
         super().observe(result)
         if result.question.text == self.text and result.outcome is not None:
             self.answer = result.question.outcomes[result.outcome]
+            self.paid = self.bounty - result.returned
 
     def report(self) -> dict[str, Json]:
-        return {"asked": self.text, "answer": self.answer}
+        return {"asked": self.text, "answer": self.answer, "paid": self.paid / TOKEN}
 
 
 class Harbourmaster(Agent):

@@ -199,7 +199,7 @@ class Result:
 
     `outcome` is None when the oracle voided the question. `income` is its net emission (negative if it lost) and what
     others paid to cite it, `paid` what it paid to those it cites, `wager` and `back` what it staked and got back;
-    `net` = income − paid + back − wager.
+    `net` = income − paid + back − wager. `returned` is what came back of the bounty, if it was this agent that asked.
     """
 
     question: QuestionView
@@ -211,6 +211,7 @@ class Result:
     wager: int
     back: int
     net: int
+    returned: int = 0
 
 
 class Agent:

@@ -342,6 +342,7 @@ class Player:
             wager=wager,
             back=back,
             net=income - paid + back - wager,
+            returned=settlement.returned if settlement.asker == me else 0,
         )
 
     def report(self) -> dict[str, Json]:

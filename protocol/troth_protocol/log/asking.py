@@ -10,7 +10,7 @@ from troth_protocol.genesis import Rules
 from troth_protocol.log.ops import AskOp, Sponsored
 from troth_protocol.log.rows import Question
 from troth_protocol.log.state import State
-from troth_protocol.wire.schema import is_distribution
+from troth_protocol.wire.schema import find_mark, is_distribution
 
 #: A question opens at most so many epochs after its `ask`.
 ASK_AHEAD_MAX_EPOCHS: Final = 1000
@@ -67,6 +67,8 @@ def check_room(sealed: State, asked: Iterable[tuple[str, bytes]], rules: Rules) 
 def _validate(asked: Sponsored, epsilon_ppm: int) -> None:
     if not asked.text or len(set(asked.outcomes)) != len(asked.outcomes):
         raise Invalid("bad_question", "a text, and outcomes that are distinct")
+    if any(find_mark(words) for words in (asked.topic, asked.text, *asked.outcomes)):
+        raise Invalid("bad_question", "a control character, or a mark that turns the direction of writing")
     if asked.commit < 1 or min(asked.attest, asked.reveal, asked.attest_reveal) < DUTY_MIN_EPOCHS:
         raise Invalid("bad_question", "attest, reveal and attest_reveal last at least 2 epochs")
     if not is_distribution(asked.prior, len(asked.outcomes), epsilon_ppm):

@@ -96,6 +96,8 @@ BAD: Final = (
     ("bad_epoch", "a question that opens at once", 9 * TOKEN, {"opens": 1}),
     ("bad_epoch", "a question that opens in 1,001 epochs", 9 * TOKEN, {"opens": 1_002}),
     ("bad_question", "no text", 9 * TOKEN, {"text": ""}),
+    ("bad_question", "a text that breaks lines", 9 * TOKEN, {"text": "Rain?\nNo."}),
+    ("bad_question", "an outcome that runs to the left", 9 * TOKEN, {"outcomes": ("yes", "\u202eno")}),
     ("bad_question", "an outcome twice", 9 * TOKEN, {"outcomes": ("yes", "yes")}),
     ("bad_question", "no commit phase", 9 * TOKEN, {"commit": 0}),
     ("bad_question", "an attest phase of one epoch", 9 * TOKEN, {"attest": 1}),
