@@ -1,9 +1,11 @@
 """The witness set changes at every seal: nodes bond in, witness for a few epochs, unbond and go, under load.
 
-Some leave for good the moment they are out, one is killed the moment it is in; the network drops and delays. No epoch
-stalls, nothing final is lost, and honest nodes contradict nobody (`Trial.check`).
+They pay, forecast, ask for a bounty and attest meanwhile. Some leave for good the moment they are out, one is killed
+the moment it is in; the network drops and delays. No epoch stalls, nothing final is lost, and honest nodes contradict
+nobody (`Trial.check`).
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -37,8 +39,12 @@ class Rota(Trial):
         self.victim = None if victim is None else self.keys[victim]
         self.gone = set()
         self.served = set()
-        habits = Habits(rebond=0.0, forecast=0.3)
+        self.settled = 0
+        habits = Habits(rebond=0.0, forecast=0.3, ask=0.2)
         self.actors = {key: Actor(options.seed, self.world.nodes[key].name, habits) for key in self.keys}
+
+    def _rules(self):
+        return replace(super()._rules(), asks_max=4, min_bounty=2 * TOKEN)
 
     def run(self):
         self._set_up()
@@ -58,6 +64,8 @@ class Rota(Trial):
     def _notice(self, node, event):
         super()._notice(node, event)
         if isinstance(event, EpochOpened) and node.core is not None:
+            settlements = event.closed.settlements if event.closed else ()
+            self.settled += sum(item.asker is not None and not item.revote for item in settlements)
             self._take_turn(node.core, node.keys.public)
 
     def _take_turn(self, core, me):
@@ -99,6 +107,7 @@ def test_the_set_changes_in_every_epoch_and_nothing_is_lost():
     rota.run()
     assert rota.changes()[LAG - 1 : TURNS + LAG - 1] == [(1, 1)] * TURNS
     assert len(rota.recorder.final) > 50
+    assert rota.settled > 0, "sponsored questions among them"
 
 
 @pytest.mark.parametrize("seed", range(4))
