@@ -48,3 +48,15 @@ def test_a_question_for_money_is_answered_and_paid_for(tmp_path: Path) -> None:
     agents = {line["name"]: line for line in found["agents"]}
     assert 978 < agents["asker"]["balance_end"] < 1_000
     assert all(agents[name]["emission"] > 0 for name in ("anna", "bert", "cora", "dirk"))
+
+
+def test_what_is_asked_is_shown_while_it_is_under_way(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    done = troth("swarm", str(SCENARIOS / "asked.toml"), "--epochs", "8", "--keep", str(directory))
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = troth("questions", str(directory / STAYS), "--sponsored", "--json")
+    (asked,) = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert (asked["phase"], asked["text"][:11], asked["outcomes"]) == ("reveal", "Has the har", ["no", "yes"])
+    assert int(asked["bounty"]) == 20 * 10**9 > int(asked["pot"]) > 0
+    assert "bounty 20.000 by" in troth("questions", str(directory / STAYS)).stdout
+    assert "1 ask" in troth("log", str(directory / "asker")).stdout
