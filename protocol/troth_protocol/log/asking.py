@@ -30,7 +30,7 @@ def make_question(op: AskOp, asker: bytes, epoch: int, rules: Rules) -> Question
     asked = op.question
     if not epoch < asked.opens <= epoch + ASK_AHEAD_MAX_EPOCHS:
         raise Invalid("bad_epoch", f"a question opens 1 to {ASK_AHEAD_MAX_EPOCHS} epochs after it is asked")
-    _validate(asked, rules.epsilon_ppm)
+    _validate(asked, rules)
     return Question(
         topic=asked.topic,
         index=0,
@@ -64,12 +64,15 @@ def check_room(sealed: State, asked: Iterable[tuple[str, bytes]], rules: Rules) 
         raise Invalid("too_many", f"{count} sponsored questions are under way; ask again when one has closed")
 
 
-def _validate(asked: Sponsored, epsilon_ppm: int) -> None:
+def _validate(asked: Sponsored, rules: Rules) -> None:
+    """Its phases end before a bond can leave: whoever votes still has what it may lose when votes are counted."""
     if not asked.text or len(set(asked.outcomes)) != len(asked.outcomes):
         raise Invalid("bad_question", "a text, and outcomes that are distinct")
     if any(find_mark(words) for words in (asked.topic, asked.text, *asked.outcomes)):
         raise Invalid("bad_question", "a control character, or a mark that turns the direction of writing")
     if asked.commit < 1 or min(asked.attest, asked.reveal, asked.attest_reveal) < DUTY_MIN_EPOCHS:
         raise Invalid("bad_question", "attest, reveal and attest_reveal last at least 2 epochs")
-    if not is_distribution(asked.prior, len(asked.outcomes), epsilon_ppm):
+    if asked.attest + asked.reveal + asked.attest_reveal > rules.evidence_epochs:
+        raise Invalid("bad_question", f"from attest to the end at most {rules.evidence_epochs} epochs")
+    if not is_distribution(asked.prior, len(asked.outcomes), rules.epsilon_ppm):
         raise Invalid("bad_probabilities", "the prior: one per outcome, epsilon or more, 1,000,000 together")

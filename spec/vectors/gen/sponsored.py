@@ -28,7 +28,7 @@ GENESIS: Final = document(
         *(holder(name, 1_000) for name in ("alma", "bruno", "carla", "hugo")),
         *(holder(name, 100, witness=30_000, attester=50_000) for name in ("dora", "emil", "fay")),
     ],
-    rules=replace(PATRON_RULES, asks_max=2, witnesses_min=3, evidence_epochs=2, mint_epochs=0),
+    rules=replace(PATRON_RULES, asks_max=2, witnesses_min=3, evidence_epochs=6, mint_epochs=0),
     topics=(),
     name="sponsored",
 )
@@ -103,6 +103,7 @@ BAD: Final = (
     ("bad_question", "an attest phase of one epoch", 9 * TOKEN, {"attest": 1}),
     ("bad_question", "a reveal phase of one epoch", 9 * TOKEN, {"reveal": 1}),
     ("bad_question", "an attest-reveal phase of one epoch", 9 * TOKEN, {"attest_reveal": 1}),
+    ("bad_question", "a vote that outlasts a bond", 9 * TOKEN, {"reveal": 3}),
     ("bad_probabilities", "a prior of three for two", 9 * TOKEN, {"prior": (10_000, 20_000, 970_000)}),
     ("bad_probabilities", "a prior that falls short", 9 * TOKEN, {"prior": (100_000, 899_999)}),
     ("bad_probabilities", "a prior below epsilon", 9 * TOKEN, {"prior": (9_999, 990_001)}),

@@ -60,6 +60,7 @@ def test_a_question_is_sealed_before_anybody_can_answer_it(net):
         ({"attest": 1}, "bad_question"),
         ({"reveal": 1}, "bad_question"),
         ({"attest_reveal": 1}, "bad_question"),
+        ({"attest": 61}, "bad_question"),
         ({"prior": (300_000, 300_000, 400_000)}, "bad_probabilities"),
         ({"prior": (300_000, 699_999)}, "bad_probabilities"),
         ({"prior": (9_999, 990_001)}, "bad_probabilities"),
@@ -71,6 +72,7 @@ def test_what_cannot_be_asked(net, changes, code):
 
 def test_the_latest_opening_and_the_longest_prior_are_taken(net):
     taken(net, ASKER, asked(opens=1_001))
+    taken(net, ASKER, asked(attest=RULES.evidence_epochs - 4))
     many = tuple(f"outcome {number}" for number in range(64))
     taken(net, ASKER, asked(outcomes=many, prior=(15_625,) * 64))
 

@@ -37,7 +37,7 @@ from troth_protocol.wire.crypto import digest
 AGENTS = 5
 SALT, PREIMAGE = digest(b"salt"), b"key"
 SHORT = replace(
-    RULES, evidence_epochs=2, mint_per_epoch=7, mint_epochs=3, asks_max=2, min_bounty=RULES.attest_fee
+    RULES, evidence_epochs=6, mint_per_epoch=7, mint_epochs=3, asks_max=2, min_bounty=RULES.attest_fee
 )
 ROLES = ("witness", "attester", "agent")
 agents = st.integers(0, AGENTS - 1)
