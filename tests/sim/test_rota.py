@@ -21,6 +21,7 @@ from troth_protocol.log.ops import Bond, Unbond
 from troth_protocol.wire.codec import decode
 
 WITNESSES, OTHERS = 5, 8
+LEAST = 4
 TURNS = 14
 #: A bond weighs in the second epoch after its own.
 LAG = 2
@@ -44,7 +45,7 @@ class Rota(Trial):
         self.actors = {key: Actor(options.seed, self.world.nodes[key].name, habits) for key in self.keys}
 
     def _rules(self):
-        return replace(super()._rules(), asks_max=4, min_bounty=2 * TOKEN)
+        return replace(super()._rules(), asks_max=4, min_bounty=2 * TOKEN, witnesses_min=LEAST)
 
     def run(self):
         self._set_up()
@@ -52,6 +53,7 @@ class Rota(Trial):
         self._calm_down()
         self._reach(max(core.epoch for core in self.cores()) + 2)
         self.check()
+        assert min(len(members.members) for members in self.sets()) >= LEAST
 
     def _reach(self, epoch):
         done = self.world.run(lambda: all(core.epoch >= epoch for core in self.cores()), LIMIT_MS)
