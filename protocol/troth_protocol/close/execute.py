@@ -23,7 +23,7 @@ from troth_protocol.insight.results import Settlement, emission_leaves
 from troth_protocol.insight.sponsor import admit_questions
 from troth_protocol.log.book import Stored
 from troth_protocol.log.committee import Committee, Member
-from troth_protocol.log.rows import ROLES, Account, Attendance, Commit, Offence
+from troth_protocol.log.rows import ROLES, Account, Attendance, Attestation, Commit, Offence
 from troth_protocol.log.state import TOTALS_KEY, State
 from troth_protocol.market.sale import Sale, sale_leaves
 from troth_protocol.wire.codec import encode
@@ -31,6 +31,7 @@ from troth_protocol.wire.merkle import leaf_hash, root
 
 #: A bond that starts to leave still weighs in the next epoch, whose set was drawn before.
 UNBOND_LAG_EPOCHS: Final = 2
+_QUESTION_BYTES: Final = 32
 
 
 @dataclass(frozen=True)
@@ -178,11 +179,25 @@ def _open_commit(state: State, epsilon_ppm: int, key: bytes, contribution: bytes
 
 
 def _release_bonds(state: State, epoch: int) -> None:
-    for key, account in state.items("accounts", Account):
-        due = sum(amount for _, amount, leaves in account.unbonding if leaves <= epoch)
-        if any(leaves <= epoch for _, _, leaves in account.unbonding):
-            left = tuple(item for item in account.unbonding if item[2] > epoch)
-            state.put("accounts", key, replace(account, balance=account.balance + due, unbonding=left))
+    accounts = state.rows("accounts", Account)
+    ending = {key: row for key, row in accounts if any(leaves <= epoch for _, _, leaves in row.unbonding)}
+    at_stake = _votes_at_stake(state) if ending else {}
+    for key, account in sorted(ending.items()):
+        votes = at_stake.get(key, 0) > account.attester
+        left = tuple(
+            item for item in account.unbonding if item[2] > epoch or (item[0] == "attester" and votes)
+        )
+        due = account.worth() - replace(account, unbonding=left).worth()
+        state.put("accounts", key, replace(account, balance=account.balance + due, unbonding=left))
+
+
+def _votes_at_stake(state: State) -> dict[bytes, int]:
+    """What each attester may still lose: the most that it had bonded when a vote began that is not counted yet."""
+    out: dict[bytes, int] = {}
+    for place, duty in state.rows("attestations", Attestation):
+        attester = place[_QUESTION_BYTES:]
+        out[attester] = max(out.get(attester, 0), duty.bond)
+    return out
 
 
 def _count_attendance(state: State, close: Close, cut: Findings) -> None:

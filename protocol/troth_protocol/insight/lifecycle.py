@@ -191,6 +191,8 @@ def _close_question(
             question, round=question.round + 1, attest_from=begin, reveal_from=begin + question.attest
         )
         state.put("questions", key, again)
+        for attester in duties:  # whoever has left since then has no voice any more
+            state.drop("attestations", key + attester)
         _call_attesters(state, key, again.round)
         return _settlement(key, question, None, attesters, revote=True)
     if verdict.outcome is None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from troth_node.testing.ledger import Ledger
-from troth_node.testing.samples import RULES, TOKEN
+from troth_node.testing.samples import COIN, RULES, TOKEN
 from troth_protocol.close.ballots import DOMAINS, NOTARIZE, Instance, Signed, Statement
 from troth_protocol.close.findings import Findings
 from troth_protocol.evidence import ballot_fork
@@ -90,6 +90,24 @@ def test_whoever_is_kept_because_too_few_would_remain_answers_longer():
     assert net.account(DAVE).unbonding
     net.close()
     assert net.account(DAVE).unbonding == ()
+
+
+def test_an_attesters_bond_stays_until_its_votes_are_counted():
+    net = Ledger(rules=replace(RULES, evidence_epochs=1), topics=(replace(COIN, questions=1),))
+    net.close()
+    net.close()
+    net.put(DAVE, Unbond(40_000 * TOKEN, "attester"), Unbond(TOKEN, "witness"))
+    while net.epoch < 7:
+        net.close()
+    assert net.account(DAVE).unbonding == (("attester", 40_000 * TOKEN, 6),), "the witness part has left"
+    balance = net.account(DAVE).balance
+    net.close()
+    net.close()
+    assert net.state.question(net.question()).round == 1, "nobody voted; the next round has the lower bond"
+    penalty = -(-100_000 * TOKEN * RULES.attest_penalty_ppm // 1_000_000)
+    assert net.account(DAVE).unbonding == ()
+    assert net.account(DAVE).balance == balance + 40_000 * TOKEN
+    assert net.account(DAVE).attester == 60_000 * TOKEN - penalty
 
 
 def test_whoever_returns_before_its_bond_has_left_bonds_anew():
