@@ -1,11 +1,10 @@
 """The agent: the strategy of a node. Override what your agent knows better; everything else has a default.
 
 The runtime calls one method at a time, in a worker thread, in this order: `open` once; then for every question `wants`,
-`prefer`, `quote`, `consider` and `bid` while it is negotiated, `produce` or `forecast` followed by `allocate` while
-commits are open, and `auction` after `produce`,
-`attest` when its event is over, `observe` when its outcome is sealed; `bonds` and `asks` when an epoch opens; `report`
-at the end. A method may take tens of
-milliseconds. Given the same options (the seed among them) and the same calls, an agent does the same again.
+`prefer`, `quote`, `consider` and `bid` while it is negotiated, `produce` (then `auction`) or `forecast` followed by
+`allocate` while commits are open, `attest` when its event is over, `observe` when its outcome is sealed; `bonds` and
+`asks` when an epoch opens; `report` at the end. A method may take tens of milliseconds. Given the same options (the
+seed among them) and the same calls, an agent does the same again.
 """
 
 from __future__ import annotations
