@@ -6,13 +6,12 @@ Every function changes a state that the caller owns; every amount that leaves on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 
 from troth_protocol.genesis import Genesis, Rules, Topic
-from troth_protocol.insight.contribution import content_key
-from troth_protocol.insight.fixed import floor_log2_ppm
-from troth_protocol.insight.flow import FlowNode, FlowResult, Record, flow, rise
+from troth_protocol.insight.flow import FlowResult, Record, flow, rise
+from troth_protocol.insight.graph import Graph
 from troth_protocol.insight.oracle import (
     Decision,
     Verdict,
@@ -23,9 +22,10 @@ from troth_protocol.insight.oracle import (
     value_limit,
 )
 from troth_protocol.insight.prior import compute_prior
-from troth_protocol.insight.results import AttesterLine, ForecastLine, PaymentLine, Settlement
+from troth_protocol.insight.promises import scale_promises, settle_promises
+from troth_protocol.insight.results import AttesterLine, BreachLine, ForecastLine, PaymentLine, Settlement
 from troth_protocol.insight.rules import score_shares
-from troth_protocol.insight.score import Score, Scores, Wager, log_span, score_question
+from troth_protocol.insight.score import Score, Scores, Wager, score_question
 from troth_protocol.log.rows import (
     Account,
     Attestation,
@@ -91,7 +91,8 @@ def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settle
     settled = []
     for key in closing:
         duties = _duties(state, places[key])
-        settlement = _close_question(state, genesis, epoch, key, entries.get(key, []), duties)
+        promised = _promised(state, places[key])
+        settlement = _close_question(state, genesis, epoch, key, entries.get(key, []), duties, promised)
         if not settlement.revote:
             _forget(state, key, places[key])
         settled.append(settlement)
@@ -169,6 +170,8 @@ def _fix_pots(
             if commit.wager:
                 state.put("commits", commit_key, replace(commit, wager=scaled[commit_key]))
                 _credit(state, commit.author, returned[commit_key])
+        if any(returned.values()):
+            scale_promises(state, key, staked + emission, left)
         left -= sum(scaled.values()) + pot
         _to_reserve(state, -pot)
         state.put("questions", key, replace(question, pot=pot))
@@ -182,6 +185,7 @@ def _close_question(
     key: bytes,
     entries: Sequence[tuple[bytes, Commit]],
     duties: Mapping[bytes, Attestation],
+    promised: Sequence[tuple[bytes, Promise]],
 ) -> Settlement:
     question = state.question(key)
     # Wagers may have been scaled at an earlier close: read them as they are now.
@@ -200,8 +204,9 @@ def _close_question(
         return _settlement(key, question, None, attesters, revote=True)
     if verdict.outcome is None:
         forecasts = _void(state, genesis.rules, question, commits)
-        return _settlement(key, question, None, attesters, forecasts)
-    return _settle(state, genesis, key, question, verdict.outcome, commits, attesters)
+        breaches = settle_promises(state, promised, dict(commits), None)
+        return _settlement(key, question, None, attesters, forecasts, breaches=breaches)
+    return _settle(state, genesis, key, question, verdict.outcome, commits, attesters, promised)
 
 
 def _settlement(
@@ -211,6 +216,7 @@ def _settlement(
     attesters: tuple[AttesterLine, ...],
     forecasts: tuple[ForecastLine, ...] = (),
     payments: tuple[PaymentLine, ...] = (),
+    breaches: tuple[BreachLine, ...] = (),
     *,
     revote: bool = False,
 ) -> Settlement:
@@ -225,6 +231,7 @@ def _settlement(
         forecasts,
         payments,
         attesters,
+        breaches,
     )
 
 
@@ -233,6 +240,13 @@ def _duties(state: State, places: Sequence[tuple[str, bytes]]) -> dict[bytes, At
     owed = sorted(place for table, place in places if table == "attestations")
     duties = ((place, state.find("attestations", place, Attestation)) for place in owed)
     return {place[_QUESTION_BYTES:]: duty for place, duty in duties if duty is not None}
+
+
+def _promised(state: State, places: Sequence[tuple[str, bytes]]) -> list[tuple[bytes, Promise]]:
+    """The promises made on a question, by agreement id."""
+    made = sorted(place for table, place in places if table == "promises")
+    rows = ((place, state.find("promises", place, Promise)) for place in made)
+    return [(place, row) for place, row in rows if row is not None]
 
 
 def _tally(question: Question, duties: Mapping[bytes, Attestation]) -> Verdict:
@@ -299,6 +313,7 @@ def _settle(
     outcome: int,
     commits: Sequence[tuple[bytes, Commit]],
     attesters: tuple[AttesterLine, ...],
+    promised: Sequence[tuple[bytes, Promise]],
 ) -> Settlement:
     rules = genesis.rules
     wagering = {commit.author: (commit_key, commit) for commit_key, commit in commits if commit.wager}
@@ -308,9 +323,10 @@ def _settle(
     _to_reserve(state, scores.to_reserve + question.pot - scores.net())
     for row in scores.rows:
         _credit(state, row.author, row.back + row.net)
-    graph = _Graph(question, outcome, rules.epsilon_ppm)
+    graph = Graph(question, outcome, rules.epsilon_ppm)
     flows = flow([graph.node(commit_key, commit, incomes) for commit_key, commit in commits])
     payments = _pay(state, dict(commits), flows)
+    breaches = settle_promises(state, promised, dict(commits), flows)
     _count(state, genesis, question, outcome)
     forecasts = tuple(
         ForecastLine(
@@ -324,7 +340,7 @@ def _settle(
         )
         for row in scores.rows
     )
-    return _settlement(key, question, outcome, attesters, forecasts, payments)
+    return _settlement(key, question, outcome, attesters, forecasts, payments, breaches)
 
 
 def _score(topic: Topic, rules: Rules, question: Question, wagers: Sequence[Wager], outcome: int) -> Scores:
@@ -343,29 +359,6 @@ def _record(state: State, topic: str, row: Score) -> int:
     won, lost = max(row.net_for_record, 0), max(-row.net_for_record, 0)
     state.put("standings", place, Standing(old.won + won, old.lost + lost, record.high))
     return income
-
-
-@dataclass(frozen=True, slots=True)
-class _Graph:
-    question: Question
-    outcome: int
-    epsilon_ppm: int
-
-    def node(self, key: bytes, commit: Commit, incomes: Mapping[bytes, int]) -> FlowNode:
-        gain = 0
-        if commit.revealed and commit.ppm is not None:
-            log2 = floor_log2_ppm(commit.ppm[self.outcome], self.question.prior[self.outcome])
-            gain = log2 * PPM // log_span(self.epsilon_ppm)
-        return FlowNode(
-            commit=key,
-            author=commit.author,
-            epoch=commit.epoch,
-            revealed=commit.revealed,
-            content_key=content_key(commit.ppm, commit.payload) if commit.revealed else None,
-            G_ppm=gain,
-            income=incomes.get(commit.author, 0) if commit.wager else 0,
-            citations=commit.citations,
-        )
 
 
 def _pay(state: State, commits: Mapping[bytes, Commit], flows: FlowResult) -> tuple[PaymentLine, ...]:
