@@ -39,7 +39,7 @@ class Breach:
 
 
 def find_breach(promise: Promise, commits: Mapping[bytes, Commit], flows: FlowResult | None) -> Breach | None:
-    """What this promise costs, or None if it is kept or binds nobody. `flows` are the question's; None if it is void."""
+    """What this promise costs, or None if it is kept or binds nobody. A void question has no `flows`."""
     name = promise.commit
     delivered = None if name is None or not promise.bound else commits.get(name)
     if name is None or delivered is None or not _is_as_sold(promise, delivered):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from troth_protocol.errors import Invalid
+from troth_protocol.log.agreement import Receipt
 from troth_protocol.market.trades import (
     BODIES,
     PAYLOAD_MAX_BYTES,
@@ -15,7 +16,6 @@ from troth_protocol.market.trades import (
     Counter,
     Deliver,
     Offer,
-    Receipt,
     Reject,
     Terms,
     Withdraw,
@@ -37,7 +37,7 @@ REPLIES = [
     Reject(ID, "too dear"),
     Withdraw(ID, ""),
     Deliver(ID, ID, b"contribution", b"s" * 32, b"payload"),
-    Receipt(ID, ID),
+    Receipt(ID, ID, ID, ID),
 ]
 
 
@@ -89,7 +89,7 @@ LIMITS = {
     "agreement": Accept(ID, bytes(2_049), b"g" * 64),
     "weight": Offer(prev=ID, **(TERMS | {"min_weight_ppm": 1_000_001})),
     "salt": Deliver(ID, ID, b"", b"short", b""),
-    "prev": Receipt(b"", ID),
+    "prev": Receipt(b"", ID, ID, ID),
 }
 
 
