@@ -70,11 +70,16 @@ class Request:
 class Quote:
     """What this agent sells for: the smallest citation weight, and a fixed price in atomic units; either may be 0.
 
-    What has a price is paid by fair exchange, and only up to the agent bond of its seller at a time.
+    What has a price is paid by fair exchange, and only up to the agent bond of its seller at a time. A buyer that takes
+    the signal and does not cite it so pays what the citation would have paid, `floor` at least, and burns more than
+    that; the citation counts only in a forecast with a wager of `min_wager` or more. What has a floor goes out under a
+    key, so that the buyer cannot deny that it came.
     """
 
     min_weight_ppm: int
     price: int = 0
+    floor: int = 0
+    min_wager: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class Offer:
     min_weight_ppm: int
     round: int = 0
     price: int = 0
+    floor: int = 0
+    min_wager: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +238,9 @@ class Agent:
     def consider(self, offer: Offer) -> Decision:
         """Whether to take an offer. Default: up to `pay_ppm`; above it, one counter with `pay_ppm`, then no.
 
-        A price above `budget` is refused.
+        A price above `budget` is refused, and so is a floor.
         """
-        if offer.price > self.budget:
+        if max(offer.price, offer.floor) > self.budget:
             return Reject()
         if offer.min_weight_ppm <= self.pay_ppm:
             return Accept()

@@ -14,6 +14,7 @@ from troth_node.agent import Agent, QuestionView, Signal, Want
 from troth_node.duties import Duties, OwnCommit
 from troth_node.exchanges import LOCK_FEES, Exchanges
 from troth_node.payload import validate_payload
+from troth_node.promises import Promises
 from troth_node.runtime import Runtime
 from troth_protocol.errors import Invalid
 from troth_protocol.log.agreement import agreement_id
@@ -33,6 +34,7 @@ from troth_protocol.market.negotiation import (
     Negotiation,
     Offered,
     Opened,
+    Received,
     Repeated,
 )
 from troth_protocol.market.trades import NONCE_BYTES, Request, Terms
@@ -93,6 +95,7 @@ class Dealings:
         self.duties = duties
         self.desk = Desk(self.core.keys, self.core.chain.network, self.core.epoch)
         self.exchanges = Exchanges(self.core)
+        self.promises = Promises(self.core, self.desk, self.exchanges)
         self._call = call
         self._purchases: dict[bytes, _Purchase] = {}
         self._reading: list[_Quest] = []
@@ -208,6 +211,8 @@ class Dealings:
                 self._keep(negotiation, event)
             case Opened():
                 return await self._opened(negotiation, event)
+            case Received():
+                self.promises.record(negotiation, event)
             case Repeated():
                 for answer in event.answers:
                     self._send(peer, answer)
@@ -254,7 +259,7 @@ class Dealings:
             quote = await self._ask_agent(negotiation, view, terms.min_weight_ppm, terms.price)
         if quote is None:
             self._send(negotiation.peer, negotiation.reject("no deal"))
-        elif quote.min_weight_ppm <= terms.min_weight_ppm and quote.price <= terms.price:
+        elif _is_met(quote, terms):
             self._send(negotiation.peer, negotiation.accept())
         else:
             self._send(negotiation.peer, negotiation.offer(_terms(negotiation, quote)))
@@ -271,31 +276,33 @@ class Dealings:
             min_weight_ppm=terms.min_weight_ppm,
             round=(negotiation.rounds - 1) // 2,
             price=terms.price,
+            floor=terms.floor,
+            min_wager=terms.min_wager,
         )
         decision = await self._call(self.agent.consider, offer)
         match decision:
-            case strategy.Accept() if terms.floor == 0 and self._can_pay(terms.price):
+            case strategy.Accept() if self._can_pay(terms) and self.promises.can_back(terms.floor):
                 trade = negotiation.accept()
-            case strategy.Counter():
+            case strategy.Counter() if self.promises.can_back(terms.floor):
                 price = terms.price if decision.price is None else decision.price
-                quote = strategy.Quote(decision.min_weight_ppm, price)
+                quote = strategy.Quote(decision.min_weight_ppm, price, terms.floor, terms.min_wager)
                 trade = negotiation.counter(_terms(negotiation, quote))
             case _:
                 trade = negotiation.reject("too dear")
         self._send(negotiation.peer, trade)
 
-    def _can_pay(self, price: int) -> bool:
-        """Is the price free, beside what is promised already?"""
+    def _can_pay(self, terms: Terms) -> bool:
+        """Is the price free, with the fees of its lock, beside what is promised already?"""
         free = self.core.chain.book.view(self.core.keys.public).balance
-        fees = (LOCK_FEES + 1) * self.core.genesis.rules.fee
-        return price == 0 or price + fees + self.reserved() + self.duties.reserved() <= free
+        due = terms.price + _lock_fees(terms) * self.core.genesis.rules.fee
+        return not terms.is_sealed or due + self.reserved() + self.duties.reserved() <= free
 
     def reserved(self) -> int:
         """Prices agreed on that are not in the log yet, with their fees, in atomic units."""
-        fee = (LOCK_FEES + 1) * self.core.genesis.rules.fee  # the last one is for an accusation
-        states = (each for state in _PROMISED for each in self._in_state(BUYER, state))
-        agreed = [each.terms.price + fee for each in states if each.terms is not None and each.terms.price]
-        return sum(agreed) + self.exchanges.reserved()
+        fee = self.core.genesis.rules.fee
+        states = (each.terms for state in _PROMISED for each in self._in_state(BUYER, state))
+        agreed = [terms for terms in states if terms is not None and terms.is_sealed]
+        return sum(terms.price + _lock_fees(terms) * fee for terms in agreed) + self.exchanges.reserved()
 
     def _agreed(self, negotiation: Negotiation) -> None:
         """Both have signed: the buyer records it, and what was made before is delivered."""
@@ -303,13 +310,18 @@ class Dealings:
         self.deliver()
 
     def _record(self, negotiation: Negotiation) -> None:
-        """The buyer records a promised citation in its log: the seller delivers once it sees that sealed."""
+        """The buyer records what it promises for an open delivery: the seller delivers once it sees that sealed. What
+        is sealed first is promised beside the lock.
+        """
         signed = negotiation.agreement
-        if negotiation.role == BUYER and signed is not None and _is_promise(negotiation):
+        if negotiation.role == BUYER and signed is not None and not _is_sealed(negotiation):
             self.core.submit((Agree(signed.agreement, signed.buyer_signature, signed.seller_signature),))
 
     async def _delivered(self, negotiation: Negotiation, event: Delivered) -> tuple[bytes, Signal] | None:
-        """The signal, receipted, if its payload is what its document says; or else it is dropped, without a receipt."""
+        """The signal, receipted, if its payload is what its document says; or else it is dropped, without a receipt.
+
+        A receipt binds: there is none for what comes too late to be cited.
+        """
         purchase, terms = self._purchases.get(negotiation.id), negotiation.terms
         if purchase is None or terms is None:
             return None
@@ -317,7 +329,8 @@ class Dealings:
         signal = await self._read(origin, purchase.document, event.payload)
         if signal is None:
             return None
-        self._send(negotiation.peer, negotiation.receipt())
+        if not self.duties.has_answered(negotiation.request.question):
+            self._send(negotiation.peer, self.promises.receipt(negotiation, event.commit))
         return negotiation.request.question, signal
 
     async def _read(self, origin: _Origin, document: Document, data: bytes) -> Signal | None:
@@ -369,11 +382,13 @@ class Dealings:
         return [each for each in found if each is not None]
 
     def deliver(self) -> None:
-        """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys."""
+        """Deliver what is agreed, made and certified: under a key, or to buyers whose promise is sealed; hand over
+        published keys.
+        """
         for negotiation in self._in_state(SELLER, AGREED):
             document = self.core.library.own.get(negotiation.request.document)
             own = self.duties.find(negotiation.request.question, document.name) if document else None
-            if own is not None and (not _is_promise(negotiation) or self._is_promised(negotiation)):
+            if own is not None and (_is_sealed(negotiation) or self._is_promised(negotiation)):
                 self._deliver(negotiation, own)
         for negotiation in self._in_state(SELLER, SEALED):
             key = self.exchanges.published(negotiation.id)
@@ -382,9 +397,10 @@ class Dealings:
 
     def _deliver(self, negotiation: Negotiation, own: OwnCommit) -> None:
         price = negotiation.terms.price if negotiation.terms else 0
-        if price and self.exchanges.is_final(own) and self.exchanges.is_time(negotiation):
+        is_sealed = _is_sealed(negotiation)
+        if is_sealed and self.exchanges.is_final(own) and self.exchanges.is_time(negotiation):
             self._send(negotiation.peer, self.exchanges.seal(negotiation, own, price))
-        elif not price and self._is_certified(own.id):
+        elif not is_sealed and self._is_certified(own.id):
             trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
             self._send(negotiation.peer, trade)
 
@@ -420,6 +436,7 @@ class Dealings:
     async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
         """An epoch opened: end what silence ended, answer requests that came too early."""
         self.desk.advance(self.core.epoch)
+        self.promises.advance()
         self._reading = [quest for quest in self._reading if self.core.epoch <= _answer_by(quest.view)]
         early, self._early = self._early, []
         for negotiation in early:
@@ -438,10 +455,20 @@ class Dealings:
         self._read_already = {key: item for key, item in self._read_already.items() if key in alive}
 
 
-def _is_promise(negotiation: Negotiation) -> bool:
-    """Is a citation promised? A price alone needs no record: the lock is one."""
-    terms = negotiation.terms
-    return terms is not None and (terms.min_weight_ppm > 0 or terms.price == 0)
+def _is_sealed(negotiation: Negotiation) -> bool:
+    return negotiation.terms is not None and negotiation.terms.is_sealed
+
+
+def _lock_fees(terms: Terms) -> int:
+    """What a sealed signal costs in fees: the lock, the promise beside it, and an accusation if it must be."""
+    return LOCK_FEES + terms.is_promise + 1
+
+
+def _is_met(quote: strategy.Quote, terms: Terms) -> bool:
+    """Do these terms give the seller all that it asks for?"""
+    asked = (quote.min_weight_ppm, quote.price, quote.floor, quote.min_wager)
+    given = (terms.min_weight_ppm, terms.price, terms.floor, terms.min_wager)
+    return all(least <= amount for least, amount in zip(asked, given, strict=True))
 
 
 def _answer_by(view: QuestionView) -> int:
@@ -450,12 +477,12 @@ def _answer_by(view: QuestionView) -> int:
 
 
 def _terms(negotiation: Negotiation, quote: strategy.Quote) -> Terms:
-    """Paid by citation, by a price, or by both; without a floor."""
+    """Paid by citation, by a price, or by both."""
     request = negotiation.request
     return Terms(
         min_weight_ppm=quote.min_weight_ppm,
-        min_wager=0,
-        floor=0,
+        min_wager=quote.min_wager,
+        floor=quote.floor,
         price=quote.price,
         deliver=request.deliver,
         expires=request.expires,

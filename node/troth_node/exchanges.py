@@ -4,6 +4,7 @@ Theory of operation. A sale is what we sealed for a buyer, a purchase what a sel
 follows from the row on disk, the sealed state and the own log, and is worked out anew whenever something happened:
 
     sale       the lock is final or sealed, and open for one epoch more at least  -> unlock
+               (and so is the promise that it was agreed on with)
                the unlock was void, and the lock is open still                    -> unlock again
     purchase   the commit is certified, nothing is locked yet, there is time      -> lock
                the lock is claimed                                                -> keep the key: signal, or accuse
@@ -23,10 +24,11 @@ from troth_node.duties import OwnCommit
 from troth_protocol.core import Core, EpochOpened
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import misdelivery
+from troth_protocol.log.agreement import AGREEMENT, SignedAgreement
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
-from troth_protocol.log.ops import Accuse, CommitOp, LockOp, Op, Unlock
+from troth_protocol.log.ops import Accuse, Agree, CommitOp, LockOp, Op, Unlock
 from troth_protocol.log.payee import Credited
-from troth_protocol.log.rows import Claim, Commit, Lock, Question
+from troth_protocol.log.rows import Claim, Commit, Lock, Promise, Question
 from troth_protocol.log.state import State
 from troth_protocol.market.document import Document, parse_document
 from troth_protocol.market.exchange import (
@@ -61,12 +63,16 @@ _open = lru_cache(maxsize=256)(open_exchange)
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """What we sealed for a buyer: the terms, the key, and the message that it was sent in."""
+    """What we sealed for a buyer: the terms, the key, and the message that it was sent in.
+
+    `promise` is the agreement that promises a citation besides, if it does.
+    """
 
     id: bytes
     terms: ExchangeTerms
     key: bytes
     trade: Trade
+    promise: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +90,24 @@ class Purchase:
     weight_ppm: int
     first: int
     key: bytes | None = None
+    agreement: SignedAgreement | None = None
+
+    @property
+    def min_wager(self) -> int:
+        """The least wager with which its citation was promised, in atomic units."""
+        return 0 if self.agreement is None else AGREEMENT.decode(self.agreement.agreement).min_wager
 
     def lock(self) -> LockOp:
         """What pays for it."""
         return LockOp(self.terms.seller, self.terms.price, self.terms.hash, self.terms.until)
+
+    def ops(self) -> tuple[Op, ...]:
+        """The lock, behind the promise if there is one: what is sealed is at hand, so its key will bind it."""
+        if self.agreement is None:
+            return (self.lock(),)
+        signed, terms = self.agreement, self.terms
+        parties = (signed.agreement, signed.buyer_signature, signed.seller_signature)
+        return Agree(*parties, hash=terms.hash, commit=terms.commit), self.lock()
 
     def found(self) -> Contents | Misdelivery | None:
         """What the key opens; None as long as it is not known."""
@@ -117,15 +137,24 @@ class Exchanges:
 
     def _restore(self, key: bytes, value: Value) -> None:
         match key[:1], value:
-            case b"s", [bytes(body), bytes(signature), bytes(secret)]:
+            case b"s", [bytes(body), bytes(signature), bytes(secret), list(promises)]:
                 terms = EXCHANGE_TERMS.decode(_sealed(body).terms)
-                self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature))
-            case b"p", [bytes(body), str(wanted), bytes(text), int(weight_ppm), int(first), list(keys)]:
+                promise = next((item for item in promises if isinstance(item, bytes)), None)
+                self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature), promise)
+            case b"p", [
+                bytes(body),
+                str(wanted),
+                bytes(text),
+                int(weight_ppm),
+                int(first),
+                list(keys),
+                list(signed),
+            ]:
                 sealed = _sealed(body)
                 terms = EXCHANGE_TERMS.decode(sealed.terms)
                 known = next((item for item in keys if isinstance(item, bytes)), None)
                 about = (wanted, parse_document(text), weight_ppm, first)
-                found = Purchase(key[1:], sealed, terms, *about, known)
+                found = Purchase(key[1:], sealed, terms, *about, known, _signed(signed))
                 self.purchases[found.id] = found
             case b"u", True:
                 self._published.add(key[1:])
@@ -152,9 +181,11 @@ class Exchanges:
             until=self._until(negotiation),
         )
         trade = negotiation.sealed(*sign_terms(core.keys, terms), ciphertext)
-        row = encode([trade.body, trade.signature, key])
+        is_promise = negotiation.terms is not None and negotiation.terms.is_promise
+        promise = negotiation.agreement_id if is_promise else None
+        row = encode([trade.body, trade.signature, key, [] if promise is None else [promise]])
         core.out.persist(TABLE, _SALE + negotiation.id, row, once=True)
-        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, trade)
+        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, trade, promise)
         return trade
 
     def _until(self, negotiation: Negotiation) -> int:
@@ -221,13 +252,23 @@ class Exchanges:
         """Claim the whole price; in the lock's last epoch only with a key that was published before."""
         core, op = self.core, Unlock(key, sale.key)
         slack = 0 if sale.id in self._published else 1
-        if lock.amount < sale.terms.price or core.epoch > lock.until - slack:
+        if lock.amount < sale.terms.price or core.epoch > lock.until - slack or not self._is_promised(sale):
             return
         is_done = ("claims", key) in core.chain.book.view(core.keys.public).rows
         if not is_done and self._is_new(op):
             core.out.persist(TABLE, _PUBLISHED + sale.id, encode(True))
             self._published.add(sale.id)
             core.submit((op,), deps)
+
+    def _is_promised(self, sale: Sale) -> bool:
+        """Does the buyer's log promise what was agreed on with this sale, if anything, for this key and commit?"""
+        if sale.promise is None:
+            return True
+        chain = self.core.chain
+        fresh = chain.book.view(sale.terms.buyer).rows.get(("promises", sale.promise))
+        found = chain.state.find("promises", sale.promise, Promise) or fresh
+        named = (sale.terms.hash, sale.terms.commit)
+        return isinstance(found, Promise) and (found.hash, found.commit) == named
 
     def _is_new(self, op: Op) -> bool:
         """Was this op neither submitted in this epoch nor, before a restart, signed in it? What is void the author
@@ -242,13 +283,22 @@ class Exchanges:
     def keep(self, negotiation: Negotiation, event: Encrypted, wanted: str, document: Document) -> None:
         """A sealed signal came: it is persisted before the price is locked."""
         weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
+        is_promise = negotiation.terms is not None and negotiation.terms.is_promise
         purchase = Purchase(
-            negotiation.id, event.sealed, event.terms, wanted, document, weight_ppm, self.core.epoch
+            negotiation.id,
+            event.sealed,
+            event.terms,
+            wanted,
+            document,
+            weight_ppm,
+            self.core.epoch,
+            agreement=negotiation.agreement if is_promise else None,
         )
         self._write(purchase)
         self.advance()
 
     def _write(self, purchase: Purchase) -> None:
+        signed = purchase.agreement
         row: list[Value] = [
             BODIES.encode(purchase.sealed),
             purchase.wanted,
@@ -256,6 +306,7 @@ class Exchanges:
             purchase.weight_ppm,
             purchase.first,
             [] if purchase.key is None else [purchase.key],  # a key of no bytes is one, too
+            [] if signed is None else [signed.agreement, signed.buyer_signature, signed.seller_signature],
         ]
         self.core.out.persist(TABLE, _PURCHASE + purchase.id, encode(row))
         self.purchases[purchase.id] = purchase
@@ -297,7 +348,8 @@ class Exchanges:
         fee = self.core.genesis.rules.fee
         waiting = [each for each in self.purchases.values() if not isinstance(each.found(), Contents)]
         unlocked = [each for each in waiting if self._can_lock(each) and not self._all_locks(each.terms)]
-        return sum(each.terms.price + LOCK_FEES * fee for each in unlocked) + len(waiting) * fee
+        fees = sum(LOCK_FEES + len(each.ops()) - 1 for each in unlocked) + len(waiting)
+        return sum(each.terms.price for each in unlocked) + fees * fee
 
     def _is_alive(self, purchase: Purchase) -> bool:
         return self._can_lock(purchase) or bool(self._all_locks(purchase.terms))
@@ -316,7 +368,7 @@ class Exchanges:
         elif not locks:
             op = purchase.lock()
             if purchase.key is None and self._is_certified(purchase.terms) and self._is_new(op):
-                core.submit((op,))
+                core.submit(purchase.ops())
         elif isinstance(purchase.found(), Misdelivery):
             self._accuse(purchase)
 
@@ -387,6 +439,16 @@ class Exchanges:
 
 def _pays(lock: Lock, terms: ExchangeTerms) -> bool:
     return (lock.payer, lock.to, lock.hash) == (terms.buyer, terms.seller, terms.hash)
+
+
+def _signed(parts: list[Value]) -> SignedAgreement | None:
+    match parts:
+        case []:
+            return None
+        case [bytes(agreement), bytes(by_buyer), bytes(by_seller)]:
+            return SignedAgreement(agreement, by_buyer, by_seller)
+        case _:
+            raise Invalid("bad_row", "exchange")
 
 
 def _sealed(body: bytes) -> Sealed:

@@ -106,6 +106,7 @@ TABLES: Final = (
     "close",
     "duties",
     "exchanges",
+    "promises",
     "documents",
     "evidence",
     "cards",

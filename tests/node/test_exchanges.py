@@ -281,15 +281,16 @@ def test_nobody_agrees_to_what_it_cannot_pay():
 
 
 def test_a_price_and_a_citation_together():
-    bazaar = Bazaar(cast=(Seller, Citing), commit=6)
-    bazaar.run(epochs=16)
+    """The promise and the lock are one entry: so it takes no longer than a price alone."""
+    bazaar = Bazaar(cast=(Seller, Citing), commit=4)
+    bazaar.run()
     assert end_of(bazaar) == "both"
     assert bazaar.got == [dict(HINT)]
 
 
 def test_what_would_come_too_late_is_not_sealed():
-    """The promise takes an epoch to be sealed, and then the commit phase has too few left."""
-    bazaar = Bazaar(cast=(Seller, Citing), commit=4)
+    """A lock has to be open for two epochs, and the buyer then needs one to commit."""
+    bazaar = Bazaar(commit=3)
     bazaar.run()
     assert end_of(bazaar) == "neither"
     assert "write sale" not in bazaar.steps[1]

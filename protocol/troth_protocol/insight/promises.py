@@ -39,7 +39,7 @@ class Breach:
 
 
 def find_breach(promise: Promise, commits: Mapping[bytes, Commit], flows: FlowResult | None) -> Breach | None:
-    """What this promise costs, or None if it is kept or binds nobody. A void question has no `flows`."""
+    """What this promise costs, or None if nothing. A void question has no `flows`."""
     name = promise.commit
     delivered = None if name is None or not promise.bound else commits.get(name)
     if name is None or delivered is None or not _is_as_sold(promise, delivered):
@@ -53,7 +53,8 @@ def find_breach(promise: Promise, commits: Mapping[bytes, Commit], flows: FlowRe
         imposed = means * promise.weight_ppm // (2 * PPM) if _is_earliest(name, commits) else 0
         paid = sum(p.amount for p in flows.payments if p.to_commit == name and p.frm_commit in own)
     damages = max(0, max(promise.floor, imposed) - paid)
-    return Breach(promise, name, damages, max(promise.floor, 2 * (imposed - paid)))
+    penalty = max(promise.floor, 2 * (imposed - paid))
+    return Breach(promise, name, damages, penalty) if penalty > 0 else None
 
 
 def _is_as_sold(promise: Promise, delivered: Commit) -> bool:

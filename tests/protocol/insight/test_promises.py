@@ -97,14 +97,14 @@ def test_a_buyer_that_never_commits_or_opens_its_commit_owes_the_floor():
     shut = replace(cites(), revealed=False, ppm=None)
     assert breach_of(promise, {SOLD: SIGNAL}) == (70, 70)
     assert breach_of(promise, {TOP: shut, SOLD: SIGNAL}, income=0) == (70, 70)
-    assert breach_of(PROMISE, {SOLD: SIGNAL}) == (0, 0)
+    assert breach_of(PROMISE, {SOLD: SIGNAL}) is None, "nothing was earned"
 
 
 def test_a_citation_under_too_small_a_wager_pays_and_keeps_nothing():
     promise = replace(PROMISE, floor=2 * IMPOSED)
     commits = {TOP: cites((SOLD, WEIGHT), wager=WAGER - 1), SOLD: SIGNAL}
     assert breach_of(promise, commits) == (IMPOSED, 2 * IMPOSED), "the floor, less what was paid"
-    assert breach_of(PROMISE, commits) == (0, 0)
+    assert breach_of(PROMISE, commits) is None
     assert breach_of(replace(promise, min_wager=WAGER - 1), commits) is None
 
 
@@ -143,7 +143,7 @@ def test_a_seller_that_proves_no_delivery_or_reveals_none_gets_nothing(promise, 
 def test_a_copy_of_an_earlier_signal_would_have_been_paid_nothing():
     first = replace(SIGNAL, author=OTHER, epoch=1)
     commits = {TOP: cites((COPY, 1)), SOLD: SIGNAL, COPY: first}
-    assert breach_of(PROMISE, commits) == (0, 0)
+    assert breach_of(PROMISE, commits) is None
     assert breach_of(PROMISE, {TOP: FORECAST, SOLD: SIGNAL, COPY: first}) == (IMPOSED, 2 * IMPOSED)
     later = {TOP: cites((COPY, 1)), SOLD: SIGNAL, COPY: replace(first, epoch=3)}
     assert breach_of(PROMISE, later) == (IMPOSED, 2 * IMPOSED)
