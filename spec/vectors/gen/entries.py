@@ -61,6 +61,8 @@ EVERY_OP: Final[tuple[Op, ...]] = (
     CommitOp(ONE, TWO, 0),
     Reveal(ONE, TWO, b"contribution"),
     Agree(b"agreement", ONE + TWO, TWO + ONE),
+    Agree(b"agreement", ONE + TWO, TWO + ONE, hash=ONE, commit=TWO),
+    Agree(b"agreement", ONE + TWO, TWO + ONE, receipt=b"receipt", receipt_signature=ONE + TWO),
     Attest(ONE, TWO),
     AttestReveal(ONE, 63, TWO),
     Accuse(b""),
