@@ -6,10 +6,20 @@ from vector_kit import cases, judge, unhex, value
 
 from troth_protocol.insight.flow import FlowResult, Payment
 from troth_protocol.insight.promises import settle_promises
+from troth_protocol.log.agreement import decode_receipt, verify_receipt
 from troth_protocol.log.rows import TABLES, Account, Totals
 from troth_protocol.log.state import TOTALS_KEY, State
+from troth_protocol.market.trades import BODIES
 
 MILLION = 1_000_000
+
+
+def check_receipt(case):
+    data, signature = unhex(case["bytes"]), unhex(case["signature"])
+    receipt = decode_receipt(data, unhex(case["agreement"]))
+    verify_receipt(unhex(case["buyer"]), unhex(case["network"]), data, signature)
+    assert unhex(case["preimage"]) == b"\x0ftroth/receipt/1" + unhex(case["network"]) + data
+    assert BODIES.load(value(case["value"])) == receipt
 
 
 def check_settle(case):
@@ -91,4 +101,4 @@ def cost_of(case, promise, commits):
 
 @cases("promises.json")
 def test_promises(name, case):
-    judge({"settle": check_settle}, case)
+    judge({"receipt": check_receipt, "settle": check_settle}, case)

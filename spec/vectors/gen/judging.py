@@ -275,7 +275,6 @@ def _payments() -> list[Rule]:
         ("bad_amount", "a transfer of nothing", "alma", [_pay("bruno", 0)]),
         ("bad_amount", "a transfer to oneself", "alma", [_pay("alma")]),
         ("bad_amount", "a bond of nothing", "alma", [Bond(0, "agent")]),
-        ("bad_amount", "a lock in favour of oneself", "alma", [_lock(to=public("alma"))]),
         ("bad_amount", "a lock for oneself", "alma", [_lock(to=public("alma"))]),
         ("bad_key", "a transfer to no point", "alma", [Transfer(no_key, 5, b"")]),
         ("bad_key", "a lock for a key of small order", "alma", [_lock(to=bytes(32))]),

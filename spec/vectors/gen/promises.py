@@ -8,12 +8,27 @@ from typing import Final
 from troth_protocol.insight.flow import FlowResult, Payment
 from troth_protocol.insight.promises import settle_promises
 from troth_protocol.insight.results import Settlement, settlement_rows
+from troth_protocol.log.agreement import AGREEMENT_DOMAIN, RECEIPT_DOMAIN, Receipt
 from troth_protocol.log.rows import TABLES, Account, Commit, Promise, Totals
 from troth_protocol.log.state import TOTALS_KEY, State
-from troth_protocol.wire.crypto import digest
+from troth_protocol.market.trades import BODIES
+from troth_protocol.wire.crypto import digest, preimage
 from troth_protocol.wire.schema import PPM
 
-from .common import TOKEN, Case, Json, cases, keys, plain, valid
+from .common import (
+    NETWORK,
+    OTHER_NETWORK,
+    TOKEN,
+    Case,
+    Json,
+    cases,
+    changed,
+    flipped,
+    invalid,
+    keys,
+    plain,
+    valid,
+)
 
 QUESTION: Final = digest(b"question")
 BUYER, SELLER, OTHER = (keys(name).public for name in ("alma", "bruno", "carla"))
@@ -31,6 +46,11 @@ FORECAST: Final = Commit(BUYER, QUESTION, digest(b"t"), WAGER, 3, revealed=True,
 SHUT: Final = replace(FORECAST, revealed=False, ppm=None)
 EARLIER: Final = replace(SIGNAL, author=OTHER, epoch=1)
 RICH: Final = Account(100 * TOKEN, agent=20 * TOKEN)
+
+
+GIVEN: Final = Receipt(digest(b"deliver"), FIRST, SOLD, digest(b"hint"))
+RECEIPT: Final = BODIES.encode(GIVEN)
+FIELDS: Final = ("prev", "agreement", "commit", "delivered")
 
 
 def _cited(weight_ppm: int, commit: bytes = SOLD, **other: int) -> Commit:
@@ -150,10 +170,56 @@ def _broken() -> list[Case]:
     ]
 
 
+def _receipt(data: bytes, signature: bytes | None = None, **other: str) -> dict[str, Json]:
+    """A receipt of the buyer's for the first agreement; what is named differs."""
+    usual = {"network": NETWORK.hex(), "buyer": BUYER.hex(), "agreement": FIRST.hex()} | other
+    signed = keys("alma").sign(preimage(RECEIPT_DOMAIN, NETWORK, data)) if signature is None else signature
+    return {"check": "receipt", **usual, "bytes": data.hex(), "signature": signed.hex()}
+
+
+def _receipts() -> list[Case]:
+    signed = preimage(RECEIPT_DOMAIN, NETWORK, RECEIPT)
+    return [valid("a receipt", **_receipt(RECEIPT), value=plain(BODIES.dump(GIVEN)), preimage=signed.hex())]
+
+
+def _refused() -> list[Case]:
+    by = keys("alma").sign
+    other = changed(RECEIPT, agreement=SECOND)
+    signatures = [
+        ("signed by the seller", keys("bruno").sign(preimage(RECEIPT_DOMAIN, NETWORK, RECEIPT))),
+        ("signed for another network", by(preimage(RECEIPT_DOMAIN, OTHER_NETWORK, RECEIPT))),
+        ("signed under the domain of agreements", by(preimage(AGREEMENT_DOMAIN, NETWORK, RECEIPT))),
+        ("a signature of other bytes", by(preimage(RECEIPT_DOMAIN, NETWORK, other))),
+        ("a bit of the signature", flipped(by(preimage(RECEIPT_DOMAIN, NETWORK, RECEIPT)), 0)),
+        ("no signature", bytes(64)),
+    ]
+    spoiled = [("missing_field", f"without {name}", changed(RECEIPT, **{name: None})) for name in FIELDS]
+    for name in FIELDS:
+        spoiled += [
+            ("bad_field", f"a {name} of 31 bytes", changed(RECEIPT, **{name: bytes(31)})),
+            ("bad_field", f"a {name} of 33 bytes", changed(RECEIPT, **{name: bytes(33)})),
+            ("bad_field", f"a {name} that is text", changed(RECEIPT, **{name: "x" * 32})),
+        ]
+    spoiled += [
+        ("unknown_field", "a receipt with a price", changed(RECEIPT, price="5")),
+        ("unknown_kind", "a key for a receipt", changed(RECEIPT, type="key")),
+        ("unknown_kind", "a receipt without a type", changed(RECEIPT, type=None)),
+        ("truncated", "a byte short", RECEIPT[:-1]),
+        ("trailing", "a byte too many", RECEIPT + b"\x00"),
+        ("empty", "no bytes", b""),
+        ("wrong_agreement", "a receipt for another agreement", other),
+    ]
+    return [
+        *(invalid("bad_signature", what, **_receipt(RECEIPT, made)) for what, made in signatures),
+        invalid("bad_signature", "another buyer", **_receipt(RECEIPT, buyer=OTHER.hex())),
+        *(invalid(code, what, **_receipt(data)) for code, what, data in spoiled),
+    ]
+
+
 def promises() -> Json:
     """The file promises.json."""
     return cases(
-        "Promises (05): whether they are kept when their question ends, and what a broken one costs.",
-        [*_kept(), *_broken()],
-        [],
+        "Promises (05): receipts that bind them, whether they are kept, and what a broken one costs.",
+        [*_receipts(), *_kept(), *_broken()],
+        _refused(),
     )
