@@ -313,6 +313,10 @@ class Player:
     async def _observe(self, settlement: Settlement) -> None:
         if settlement.revote:
             return
+        for line in settlement.breaches:
+            if self.core.keys.public in (line.buyer, line.seller):
+                amounts = {"paid": line.paid, "burned": line.burned}
+                log.warning("promise broken", buyer=line.buyer.hex(), seller=line.seller.hex(), **amounts)
         play = self.plays.pop(settlement.question, None)
         self.dealings.forget(settlement.question)
         if play is not None:

@@ -210,6 +210,10 @@ class Child:
                 for paid in settlement.payments:
                     income[paid.payee.hex()] = income.get(paid.payee.hex(), 0) + paid.amount
                     income[paid.payer.hex()] = income.get(paid.payer.hex(), 0) - paid.amount
+                for broken in settlement.breaches:
+                    income[broken.seller.hex()] = income.get(broken.seller.hex(), 0) + broken.paid
+                    cost = broken.paid + broken.burned
+                    income[broken.buyer.hex()] = income.get(broken.buyer.hex(), 0) - cost
             settled = sum(settlement.outcome is not None for settlement in closed.settlements)
             line |= {"entries": closed.entries, "settled": settled, "income": dict(income)}
         self.tell(line)

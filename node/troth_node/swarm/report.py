@@ -64,6 +64,7 @@ class Report:
     timing: Mapping[str, float]
     contribution: Mapping[str, float] = field(default_factory=dict)
     rank_correlation: float | None = None
+    breaches: int = 0
 
     @property
     def is_ok(self) -> bool:
@@ -102,6 +103,7 @@ class Report:
             "entries": self.entries,
             "seals": self.seals,
             "evidence": self.evidence,
+            "breaches": self.breaches,
             "replayed": self.replayed,
             "timing": dict(self.timing),
         }
@@ -158,6 +160,7 @@ def make_report(
         entries=history.entries,
         seals=len(history.closes),
         evidence=history.evidence,
+        breaches=len(history.breaches()),
         payments=payments,
         audits=audits,
         replayed=replayed,
@@ -203,6 +206,9 @@ def _agents(
         for paid in item.payments:
             lines[paid.payee].income += paid.amount
             lines[paid.payer].paid_out += paid.amount
+        for broken in item.breaches:
+            lines[broken.seller].income += broken.paid
+            lines[broken.buyer].paid_out += broken.paid + broken.burned
     for closed in history.closes:
         for item in closed.settlements:
             for vote in item.attesters:

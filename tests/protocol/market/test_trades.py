@@ -106,3 +106,12 @@ def test_hostile_bytes_raise_invalid_only(body, data):
     bad = good[:at] + bytes([data.draw(st.integers(0, 255))]) + good[at + 1 :]
     with contextlib.suppress(Invalid):
         assert BODIES.encode(read(NETWORK, Trade(bad, bytes(64))).body) == bad
+
+
+@pytest.mark.parametrize(
+    ("weight", "floor", "price", "is_sealed", "is_promise"),
+    [(1, 0, 0, False, True), (0, 0, 0, False, False), (0, 0, 1, True, False), (0, 1, 0, True, True)],
+)
+def test_what_has_a_price_or_a_floor_is_sealed(weight, floor, price, is_sealed, is_promise):
+    terms = Terms(weight, 0, floor, price, 9, 9)
+    assert (terms.is_sealed, terms.is_promise) == (is_sealed, is_promise)
