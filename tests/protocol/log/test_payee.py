@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.testing.ledger import Ledger, sent
+from troth_node.testing.ledger import Ledger, persisted, sent
 from troth_protocol.effects import Effects, Notice, Send
 from troth_protocol.errors import Invalid
 from troth_protocol.log import payee as module
@@ -67,6 +67,29 @@ def test_it_counts_when_more_than_two_thirds_have_stored_it(net, erin):
     assert notices(erin) == [Credited(entry.id, net.key(FRANK), 5)]
     erin.stored(net.key(DAVE), (entry.id,))
     assert notices(erin) == []
+
+
+def test_what_is_final_can_be_relied_on_at_once_and_is_on_disk(net, erin):
+    certificate, entry = paid(net)
+    erin.certified(certificate, entry)
+    assert entry.id not in net.book.stored
+    for agent in (ALICE, BOB, CAROL):
+        erin.stored(net.key(agent), (entry.id,))
+    assert entry.id in net.book.stored
+    effects = erin.out.drain()
+    assert len(persisted(effects, "entries")) == 1
+    assert isinstance(effects[-1], Notice)
+
+
+def test_what_lacks_its_predecessor_here_is_believed_and_comes_with_the_feed(net, erin):
+    other = Ledger()
+    other.put(FRANK, Transfer(net.key(DAVE), 1, b""))
+    certificate, entry = paid(other)
+    erin.certified(certificate, entry)
+    for agent in (ALICE, BOB, CAROL):
+        erin.stored(net.key(agent), (entry.id,))
+    assert len(notices(erin)) == 1
+    assert net.book.stored == {}
 
 
 def test_what_is_not_final_is_pushed_again_to_those_who_have_not_answered(net, erin):
