@@ -130,7 +130,7 @@ class Bazaar(Stage):
         player = Player(cast("Runtime", _Shell(core)), trader)
         if self.is_cheating and agent == self.seller:
             dealings: Dealings = player.dealings
-            dealings.exchanges = Cheat(core)
+            dealings.trader.exchanges = Cheat(core)
         self.players[agent] = player
 
     def flush(self, agent: int) -> None:

@@ -1,0 +1,293 @@
+"""The buying side: what the agent wants, asked for by a document that was read, paid for, and read when it comes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from troth_node import agent as strategy
+from troth_node.agent import QuestionView, Signal, Want
+from troth_node.exchanges import LOCK_FEES, Exchanges
+from troth_node.payload import validate_payload
+from troth_node.trader import Trader, answer_by, is_promise, terms_of
+from troth_protocol.core import Core
+from troth_protocol.errors import Invalid
+from troth_protocol.log.ops import Agree
+from troth_protocol.market.document import Document
+from troth_protocol.market.exchange import Contents
+from troth_protocol.market.library import Fetched, NotFetched
+from troth_protocol.market.negotiation import Delivered, Encrypted, Negotiation, Opened
+from troth_protocol.market.trades import NONCE_BYTES, Request, Terms
+from troth_protocol.market.transcript import AGREED, BUYER, BUYER_ACCEPTED, DELIVERED, OPENED, SEALED
+from troth_protocol.wire.codec import decode
+
+#: Whoever sells on what it buys wants it this many epochs before the commit phase ends.
+RESELLER_SLACK_EPOCHS: Final = 1
+#: States in which this side has promised a price that is not sealed for it yet.
+_PROMISED: Final = frozenset({BUYER_ACCEPTED, AGREED})
+#: States in which there is nothing more to wait for. What is sealed is the exchanges' to wait for.
+_COME: Final = frozenset({DELIVERED, SEALED, OPENED})
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Quest:
+    """Something that the agent wants: whom to ask for it by which document, and by whom and which no more."""
+
+    view: QuestionView
+    want: Want
+    deliver: int
+    seller: bytes = b""
+    document: bytes = b""
+    refused: set[tuple[bytes, bytes]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Purchase:
+    view: QuestionView
+    want: Want
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a payload is from, as its reader is told."""
+
+    seller: bytes
+    commit: bytes
+    document: str
+    weight_ppm: int
+
+
+class Buying:
+    """All purchases of one node."""
+
+    def __init__(self, trader: Trader) -> None:
+        self.trader = trader
+        self._purchases: dict[bytes, _Purchase] = {}
+        self._reading: list[_Quest] = []
+        self._silent: set[bytes] = set()
+        self._read_already: dict[bytes, Signal | None] = {}
+
+    @property
+    def _core(self) -> Core:
+        return self.trader.core
+
+    @property
+    def _exchanges(self) -> Exchanges:
+        return self.trader.exchanges
+
+    async def ask(self, view: QuestionView, wants: Sequence[Want], *, is_reseller: bool) -> None:
+        """Ask for what the agent wants, of one seller for each want, once its document was read."""
+        slack = RESELLER_SLACK_EPOCHS if is_reseller else 0
+        for want in wants:
+            if self._exchanges.has(view.id, want.document):
+                continue
+            await self._pursue(_Quest(view, want, view.commit_last - slack))
+
+    async def _pursue(self, quest: _Quest) -> None:
+        """Ask the first seller that is left, or first for its document."""
+        while (found := self._seller(quest)) is not None:
+            quest.seller, quest.document = found
+            document = self._core.library.find(quest.document)
+            if document is None:
+                self._reading.append(quest)
+                self._core.library.want(quest.seller, quest.document)
+                return
+            if await self._is_usable(quest.want, document):
+                self._request(quest, document)
+                return
+            log.warning(
+                "another document than the agent wants",
+                seller=self.trader.name(quest.seller),
+                id=document.id.hex(),
+            )
+            quest.refused.add(found)
+
+    def _seller(self, quest: _Quest) -> tuple[bytes, bytes] | None:
+        """(seller, document): the first by name that sells it and was not refused; who gave no document comes last."""
+        want, peers = quest.want, self._core.peers
+        able = [
+            (seller in self._silent, peers[seller].name, seller, document)
+            for seller, document in self._sellers(want.document)
+            if want.seller in (None, peers[seller].name) and (seller, document) not in quest.refused
+        ]
+        return min(able)[2:] if able else None
+
+    def _sellers(self, wanted: str) -> Iterator[tuple[bytes, bytes]]:
+        """(seller, document) of all who announce a document by this name or id."""
+        for seller, hello in self._core.peers.items():
+            for name, document in hello.documents:
+                if wanted in (name, document.hex()):
+                    yield seller, document
+
+    async def _is_usable(self, want: Want, document: Document) -> bool:
+        """Does the text have the name under which it was announced, and does the agent take it?"""
+        if want.document == document.id.hex():
+            return True
+        if want.document != document.name:
+            return False
+        return bool(await self.trader.call(self.trader.agent.understands, document.name, document.text))
+
+    def _request(self, quest: _Quest, document: Document) -> None:
+        request = Request(
+            buyer=self._core.keys.public,
+            seller=quest.seller,
+            nonce=secrets.token_bytes(NONCE_BYTES),
+            question=quest.view.id,
+            document=document.id,
+            min_weight_ppm=quest.want.min_weight_ppm,
+            deliver=quest.deliver,
+            expires=min(answer_by(quest.view), quest.deliver),
+        )
+        negotiation, trade = self.trader.desk.ask(request)
+        self._purchases[negotiation.id] = _Purchase(quest.view, quest.want, document)
+        self.trader.send(quest.seller, trade)
+
+    async def fetched(self, event: Fetched | NotFetched) -> None:
+        """What came of asking for a document: go on with whatever waits for it."""
+        key = event.document.id if isinstance(event, Fetched) else event.document
+        ready = [quest for quest in self._reading if quest.document == key]
+        self._reading = [quest for quest in self._reading if quest.document != key]
+        for quest in ready:
+            if isinstance(event, NotFetched) and event.peer == quest.seller:
+                log.warning(
+                    "no document", seller=self.trader.name(event.peer), id=key.hex(), reason=event.reason
+                )
+                quest.refused.add((quest.seller, key))
+                self._silent.add(event.peer)
+            if self._core.epoch <= answer_by(quest.view):
+                await self._pursue(quest)
+
+    async def consider(self, negotiation: Negotiation, terms: Terms) -> None:
+        """Answer an offer as the agent says."""
+        purchase = self._purchases.get(negotiation.id)
+        if purchase is None:
+            return
+        offer = strategy.Offer(
+            seller=self.trader.name(negotiation.peer),
+            seller_key=negotiation.peer,
+            question=purchase.view,
+            document=purchase.want.document,
+            min_weight_ppm=terms.min_weight_ppm,
+            round=(negotiation.rounds - 1) // 2,
+            price=terms.price,
+        )
+        decision = await self.trader.call(self.trader.agent.consider, offer)
+        match decision:
+            case strategy.Accept() if terms.floor == 0 and self._can_pay(terms.price):
+                trade = negotiation.accept()
+            case strategy.Counter():
+                price = terms.price if decision.price is None else decision.price
+                quote = strategy.Quote(decision.min_weight_ppm, price)
+                trade = negotiation.counter(terms_of(negotiation, quote))
+            case _:
+                trade = negotiation.reject("too dear")
+        self.trader.send(negotiation.peer, trade)
+
+    def _can_pay(self, price: int) -> bool:
+        """Is the price free, beside what is promised already?"""
+        free = self._core.chain.book.view(self._core.keys.public).balance
+        fees = (LOCK_FEES + 1) * self._core.genesis.rules.fee
+        return price == 0 or price + fees + self.reserved() + self.trader.duties.reserved() <= free
+
+    def reserved(self) -> int:
+        """Prices agreed on that are not in the log yet, with their fees, in atomic units."""
+        fee = (LOCK_FEES + 1) * self._core.genesis.rules.fee  # the last one is for an accusation
+        states = (each for state in _PROMISED for each in self.trader.in_state(BUYER, state))
+        agreed = [each.terms.price + fee for each in states if each.terms is not None and each.terms.price]
+        return sum(agreed) + self._exchanges.reserved()
+
+    def record(self, negotiation: Negotiation) -> None:
+        """The buyer records a promised citation in its log: the seller delivers once it sees that sealed."""
+        signed = negotiation.agreement
+        if negotiation.role == BUYER and signed is not None and is_promise(negotiation):
+            self._core.submit((Agree(signed.agreement, signed.buyer_signature, signed.seller_signature),))
+
+    async def delivered(self, negotiation: Negotiation, event: Delivered) -> tuple[bytes, Signal] | None:
+        """The signal, receipted, if its payload is what its document says; or else it is dropped, without a receipt."""
+        purchase, terms = self._purchases.get(negotiation.id), negotiation.terms
+        if purchase is None or terms is None:
+            return None
+        origin = _Origin(negotiation.peer, event.commit, purchase.want.document, terms.min_weight_ppm)
+        signal = await self._read(origin, purchase.document, event.payload)
+        if signal is None:
+            return None
+        self.trader.send(negotiation.peer, negotiation.receipt())
+        return negotiation.request.question, signal
+
+    async def _read(self, origin: _Origin, document: Document, data: bytes) -> Signal | None:
+        """The signal, or None if its payload is not what the document says: it is dropped, which accuses nobody."""
+        try:
+            payload = decode(data)
+            await self.trader.call(validate_payload, document, payload)
+        except Invalid as error:
+            log.warning(
+                "signal dropped: its payload is not what its document says",
+                seller=self.trader.name(origin.seller),
+                document=origin.document,
+                code=error.code,
+                detail=error.detail,
+            )
+            return None
+        name = self.trader.name(origin.seller)
+        return Signal(name, origin.seller, origin.commit, origin.document, payload, origin.weight_ppm)
+
+    def keep(self, negotiation: Negotiation, event: Encrypted) -> None:
+        """A sealed signal came: its price is the exchanges' to lock."""
+        purchase = self._purchases.get(negotiation.id)
+        if purchase is not None:
+            self._exchanges.keep(negotiation, event, purchase.want.document, purchase.document)
+
+    async def receive_key(self, negotiation: Negotiation, event: Opened) -> tuple[bytes, Signal] | None:
+        """The seller's key came: a receipt for what can be used."""
+        self._exchanges.learn(negotiation.id, event.key)
+        found = await self.bought(negotiation.id)
+        if found is not None:
+            self.trader.send(negotiation.peer, negotiation.receipt())
+        return found
+
+    async def bought(self, negotiation: bytes) -> tuple[bytes, Signal] | None:
+        """The question and the signal of a purchase that is open and fits its document. It is read once."""
+        purchase = self._exchanges.purchases.get(negotiation)
+        found = purchase.found() if purchase is not None else None
+        if purchase is None or not isinstance(found, Contents):
+            return None
+        terms = purchase.terms
+        if negotiation not in self._read_already:
+            origin = _Origin(terms.seller, terms.commit, purchase.wanted, purchase.weight_ppm)
+            self._read_already[negotiation] = await self._read(origin, purchase.document, found.payload)
+        signal = self._read_already[negotiation]
+        return None if signal is None else (terms.question, signal)
+
+    async def opened(self) -> list[tuple[bytes, Signal]]:
+        """Question and signal of every purchase that is open: some were opened by the logs alone."""
+        found = [await self.bought(key) for key in list(self._exchanges.purchases)]
+        return [each for each in found if each is not None]
+
+    def is_waiting(self, question: bytes) -> bool:
+        """Is something that we asked for on this question still on its way?"""
+        if self._exchanges.is_waiting(question) or any(quest.view.id == question for quest in self._reading):
+            return True
+        return any(
+            negotiation.role == BUYER
+            and negotiation.request.question == question
+            and negotiation.state not in _COME
+            and not negotiation.is_over()
+            for negotiation in self.trader.desk
+        )
+
+    def advance(self) -> None:
+        """An epoch opened: what was to be asked for by now is given up."""
+        self._reading = [quest for quest in self._reading if self._core.epoch <= answer_by(quest.view)]
+
+    def forget(self, question: bytes) -> None:
+        """A question is settled."""
+        self._purchases = {key: item for key, item in self._purchases.items() if item.view.id != question}
+        alive = self._exchanges.purchases
+        self._read_already = {key: item for key, item in self._read_already.items() if key in alive}

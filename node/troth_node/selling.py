@@ -1,0 +1,118 @@
+"""The selling side: the agent's quotes, and delivery of what was agreed once it is made and certified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from troth_node import agent as strategy
+from troth_node.agent import QuestionView
+from troth_node.duties import OwnCommit
+from troth_node.exchanges import Exchanges
+from troth_node.trader import Trader, is_promise, terms_of
+from troth_protocol.core import Core
+from troth_protocol.log.agreement import agreement_id
+from troth_protocol.log.rows import Commit, Promise
+from troth_protocol.market.negotiation import Negotiation
+from troth_protocol.market.trades import Terms
+from troth_protocol.market.transcript import AGREED, SEALED, SELLER
+
+
+class Selling:
+    """All sales of one node."""
+
+    def __init__(self, trader: Trader) -> None:
+        self.trader = trader
+        self._early: list[Negotiation] = []
+
+    @property
+    def _core(self) -> Core:
+        return self.trader.core
+
+    @property
+    def _exchanges(self) -> Exchanges:
+        return self.trader.exchanges
+
+    async def quote(self, negotiation: Negotiation, views: Mapping[bytes, QuestionView]) -> None:
+        """Answer a request as the agent says."""
+        view = views.get(negotiation.request.question)
+        if view is None:
+            # The buyer's node may have seen the seal before ours: answer when our epoch opens.
+            self._early.append(negotiation)
+            return
+        quote = await self._ask_agent(negotiation, view, negotiation.request.min_weight_ppm, 0)
+        if quote is None:
+            self.trader.send(negotiation.peer, negotiation.reject("not for sale"))
+        else:
+            self.trader.send(negotiation.peer, negotiation.offer(terms_of(negotiation, quote)))
+
+    async def _ask_agent(
+        self, negotiation: Negotiation, view: QuestionView, weight_ppm: int, price: int
+    ) -> strategy.Quote | None:
+        document = self._core.library.own.get(negotiation.request.document)
+        if document is None:
+            return None
+        request = strategy.Request(
+            buyer=self.trader.name(negotiation.peer),
+            buyer_key=negotiation.peer,
+            question=view,
+            document=document.name,
+            min_weight_ppm=weight_ppm,
+            round=negotiation.rounds // 2,
+            price=price,
+        )
+        found = await self.trader.call(self.trader.agent.quote, request)
+        return found if isinstance(found, strategy.Quote) else None
+
+    async def quote_again(
+        self, negotiation: Negotiation, terms: Terms, views: Mapping[bytes, QuestionView]
+    ) -> None:
+        """Answer a counter as the agent says: take it, ask again, or end it."""
+        view = views.get(negotiation.request.question)
+        quote = None
+        if view is not None:
+            quote = await self._ask_agent(negotiation, view, terms.min_weight_ppm, terms.price)
+        if quote is None:
+            self.trader.send(negotiation.peer, negotiation.reject("no deal"))
+        elif quote.min_weight_ppm <= terms.min_weight_ppm and quote.price <= terms.price:
+            self.trader.send(negotiation.peer, negotiation.accept())
+        else:
+            self.trader.send(negotiation.peer, negotiation.offer(terms_of(negotiation, quote)))
+
+    def deliver(self) -> None:
+        """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys."""
+        for negotiation in self.trader.in_state(SELLER, AGREED):
+            document = self._core.library.own.get(negotiation.request.document)
+            own = self.trader.duties.find(negotiation.request.question, document.name) if document else None
+            if own is not None and (not is_promise(negotiation) or self._is_promised(negotiation)):
+                self._deliver(negotiation, own)
+        for negotiation in self.trader.in_state(SELLER, SEALED):
+            key = self._exchanges.published(negotiation.id)
+            if key is not None:
+                self.trader.send(negotiation.peer, negotiation.key(key))
+
+    def _deliver(self, negotiation: Negotiation, own: OwnCommit) -> None:
+        price = negotiation.terms.price if negotiation.terms else 0
+        if price and self._exchanges.is_final(own) and self._exchanges.is_time(negotiation):
+            self.trader.send(negotiation.peer, self._exchanges.seal(negotiation, own, price))
+        elif not price and self._is_certified(own.id):
+            trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
+            self.trader.send(negotiation.peer, trade)
+
+    def _is_promised(self, negotiation: Negotiation) -> bool:
+        signed = negotiation.agreement
+        if signed is None:
+            return False
+        key = agreement_id(self._core.chain.network, signed.agreement)
+        return self._core.chain.state.find("promises", key, Promise) is not None
+
+    def _is_certified(self, commit: bytes) -> bool:
+        if self._core.chain.state.find("commits", commit, Commit) is not None:
+            return True
+        return ("commits", commit) in self._core.chain.book.view(self._core.keys.public).rows
+
+    async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
+        """An epoch opened: answer requests that came too early."""
+        early, self._early = self._early, []
+        for negotiation in early:
+            if negotiation.request.question in views and not negotiation.is_over():
+                await self.quote(negotiation, views)
