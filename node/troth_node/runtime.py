@@ -260,7 +260,7 @@ class Runtime:
             for effect in effects:
                 self._apply(effect)
             effects = self.core.drain()
-        if self._is_unsettled and self.core.is_cleared and self.core.epoch >= self.core.silent_until:
+        if self._is_unsettled and self.core.check.may_sign():
             self._is_unsettled = False
             self.disk.settle()
 

@@ -15,7 +15,7 @@ import trio
 
 from troth_node.agent import Agent
 from troth_node.documents import own_documents
-from troth_node.exchange import PeerExchange
+from troth_node.introductions import PeerExchange
 from troth_node.loader import load_agent
 from troth_node.player import Player
 from troth_node.presence import Presence

@@ -27,7 +27,7 @@ from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.author import Author
 from troth_protocol.log.entry import Entry, load_entry
-from troth_protocol.log.keep import epoch_key, place_key, unpack_vote
+from troth_protocol.log.keep import epoch_key, unpack_vote
 from troth_protocol.log.ops import Accuse, Op
 from troth_protocol.log.payee import Payee
 from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate
@@ -35,6 +35,7 @@ from troth_protocol.log.witness import Witness
 from troth_protocol.market.board import Board
 from troth_protocol.market.library import Library
 from troth_protocol.notices import EpochOpened, PeerFault, PeerHello, Profile, Restoring, Ticked, Traded
+from troth_protocol.startup import StartCheck
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import (
     MESSAGES,
@@ -130,13 +131,11 @@ class Core:
         self.closer: Closer | None = None
         self.feed = Feed(self.chain.book, self.out)
         self.peers: dict[bytes, Hello] = {}
-        self.is_cleared = False
-        self.silent_until = 0
         self._links: set[bytes] = set()
         self.docket = Docket(self.chain, self.out, self._links)
         self.watch = Watch(self.chain, self.accuse)
         self.board = Board(keys, self.chain, archive, self.out, self._links)
-        self._heads: dict[int, bool] = {}
+        self.check = StartCheck(self.chain, self.author, profile, self.out, self._links, self._cleared)
         self._early = Early()
         self._ticks = 0
         self._holds = 0
@@ -193,7 +192,7 @@ class Core:
     def start(self) -> None:
         """Begin: before anything is signed, witnesses of more than two thirds say what they hold of ours."""
         self.out.timer("tick", TICK_MS)
-        self._ask_again()
+        self.check.begin()
 
     def link_up(self, peer: bytes) -> None:
         """A link to a peer is there."""
@@ -206,8 +205,7 @@ class Core:
             self.chain.epoch - 1,
         )
         self.out.send(peer, hello)
-        if not self.is_cleared:
-            self.out.send(peer, WantHead(self.profile.nonce))
+        self.check.linked(peer)
         self.author.resend(peer)
         self.docket.show(peer)
         self.board.linked(peer)
@@ -281,7 +279,7 @@ class Core:
         while True:
             if not self._is_lingering:
                 self.author.pump()
-            if self.witness is not None and self.is_cleared:
+            if self.witness is not None and self.check.is_cleared:
                 self.witness.flush()
             batch = self.out.drain()
             if not batch:
@@ -291,71 +289,8 @@ class Core:
                 if isinstance(effect, Send) and effect.peer == self.keys.public:
                     self.frame(self.keys.public, effect.payload)
 
-    # Start and restore
-
-    def _ask_heads(self) -> None:
-        for peer in sorted(self._links):
-            self.out.send(peer, WantHead(self.profile.nonce))
-
-    def _on_want_head(self, peer: bytes, message: WantHead) -> None:
-        if not self.is_witness():
-            self.out.send(peer, Gone("head", self.epoch))
-            return
-        newest = self._newest_of(peer)
-        self.out.send(peer, Head(message.nonce, self.epoch, newest.data if newest else None))
-
-    def _newest_of(self, author: bytes) -> Entry | None:
-        """An author's newest entry of the open epoch: the one voted for after its head, or else the head."""
-        book = self.chain.book
-        seq, head = book.head(author)
-        if self.witness is not None:
-            voted = self.witness.locks.get((author, seq + 1))
-        else:
-            row = self.chain.archive.find("votes", place_key(self.epoch, author, seq + 1))
-            voted = unpack_vote(row, self.chain.network)[0] if row is not None else None
-        stored = book.stored.get(head)
-        return voted or (stored.entry if stored is not None else None)
-
-    def _on_head(self, peer: bytes, message: Head) -> None:
-        """Only what is held in the open epoch counts: whoever has sealed it already makes us catch up first."""
-        if self.is_cleared or message.nonce != self.profile.nonce:
-            return
-        if message.epoch > self.epoch:
-            self.follower.heard(peer, message.epoch - 1)
-        if message.epoch == self.epoch:
-            entry = load_entry(message.entry, self.chain.network) if message.entry is not None else None
-            self._count_head(peer, is_known=entry is None or not self._is_news(entry))
-
-    def _is_news(self, entry: Entry) -> bool:
-        """Did we sign this in the open epoch, although our disk does not know it?"""
-        header = entry.header
-        if header.author != self.keys.public or header.epoch != self.epoch:
-            return False
-        place = place_key(header.epoch, header.author, header.seq)
-        return self.chain.archive.find("own", place) != entry.data
-
-    def _count_head(self, peer: bytes, *, is_known: bool) -> None:
-        member = self.chain.committee.index(peer)
-        if member is None:
-            return
-        self._heads[member] = is_known
-        if not is_known:
-            self._restore_mode(self.epoch)
-        if self.chain.committee.weigh(self._heads) >= self.chain.committee.quorum:
-            self._clear()
-
-    def _clear(self) -> None:
-        self.is_cleared = True
-        if self.profile.is_restored:  # the disk may have been far behind: the epoch that is open counts
-            self._restore_mode(self.epoch)
+    def _cleared(self) -> None:
         self._open(None)
-
-    def _restore_mode(self, epoch: int) -> None:
-        """Sign nothing in this epoch and the next, then go on under the next incarnation."""
-        self.silent_until = max(self.silent_until, epoch + 2)
-        self.author.is_allowed = False
-        self.author.incarnation = self.chain.state.account(self.keys.public).incarnation + 1
-        self.out.notice(Restoring(self.silent_until))
 
     # Epochs
 
@@ -365,11 +300,11 @@ class Core:
         self.docket.opened()
         self.board.opened()
         self.witness = self.closer = None
-        self._heads = {}
+        self.check.opened()
         self._holds = 0
         self._quiet_ticks = QUIET_TICKS
         self.feed = Feed(self.chain.book, self.out)
-        self.author.is_allowed = self.is_cleared and self.epoch >= self.silent_until
+        self.author.is_allowed = self.check.may_sign()
         self.author.open(self.chain.book)
         self.payee = Payee(self.keys.public, self.chain.book, self.out)
         try:
@@ -377,16 +312,14 @@ class Core:
                 self._witness()
             if closed is None:
                 self._restore_author()
-        except (
-            Invalid
-        ) as error:  # of our own rows: no peer is to blame, and nothing may be signed on top of them
+        except Invalid as error:  # our own rows: no peer is to blame, and nothing is signed on top of them
             raise TrothError(
                 f"rows of epoch {self.epoch} are damaged ({error}); restore from peers"
             ) from error
         self._want_feed()
         self.out.notice(EpochOpened(self.epoch, closed))
-        if not self.is_cleared:
-            self._ask_again()
+        if not self.check.is_cleared:
+            self.check.begin()
         for peer, message in self._early.take():
             try:
                 self._dispatch(peer, message)
@@ -409,12 +342,6 @@ class Core:
         able = sorted(peer for peer in self._links if self.chain.committee.index(peer) is not None)
         if able and not self.is_witness():
             self.out.send(able[self.epoch % len(able)], WantFeed(self.epoch))
-
-    def _ask_again(self) -> None:
-        """Not cleared in the epoch before: its answers say nothing about this one."""
-        self._ask_heads()
-        if self.is_witness():
-            self._count_head(self.keys.public, is_known=True)
 
     def _restore_author(self) -> None:
         prefix = epoch_key(self.epoch) + self.keys.public
@@ -445,7 +372,7 @@ class Core:
 
     def _is_now(self, peer: bytes, message: Message, epoch: int) -> bool:
         """Is this message of the open epoch? Later ones wait, to older ones the answer is that epoch's seal."""
-        if epoch == self.epoch and (self.is_cleared or not self.is_witness()):
+        if epoch == self.epoch and (self.check.is_cleared or not self.is_witness()):
             return True
         if epoch >= self.epoch:
             if epoch <= self.epoch + 1:
@@ -461,8 +388,7 @@ class Core:
     def _tick(self) -> None:
         self._ticks += 1
         self.out.timer("tick", TICK_MS)
-        if not self.is_cleared:
-            self._ask_heads()
+        self.check.ask()
         self._quiet_ticks += 1
         self.feed.flush()
         if self._ticks % 2 == 0:
@@ -476,6 +402,14 @@ class Core:
         self.out.notice(Ticked())
 
     # Messages
+
+    def _on_want_head(self, peer: bytes, message: WantHead) -> None:
+        self.check.wanted(peer, message, self.witness)
+
+    def _on_head(self, peer: bytes, message: Head) -> None:
+        if message.epoch > self.epoch and not self.check.is_cleared and message.nonce == self.profile.nonce:
+            self.follower.heard(peer, message.epoch - 1)
+        self.check.answered(peer, message)
 
     def _on_hello(self, peer: bytes, message: Hello) -> None:
         if message.network != self.chain.network:
@@ -504,8 +438,8 @@ class Core:
             self.author.supply(peer, message.missing[:SUPPLY_MAX])
         if message.code == "conflict" and message.conflict is not None:
             entry = load_entry(message.conflict, self.chain.network)
-            if self._is_news(entry):
-                self._restore_mode(self.epoch)
+            if self.check.is_news(entry):
+                self.check.restore()
 
     def _on_certified(self, peer: bytes, message: Certified) -> None:
         if self.witness is not None and self.witness.is_known(peer, message.certificate):
@@ -545,7 +479,7 @@ class Core:
             self.closer.gatherer.entries(message)
             self.closer.gathered()
         if self.closer is None or self.follower.is_behind():
-            self.follower.entries(peer, message)
+            self.follower.entries(peer, message, lazy=self.witness is None)
 
     def _on_want_feed(self, peer: bytes, message: WantFeed) -> None:
         if self._is_now(peer, message, message.epoch) and self.is_witness():

@@ -42,7 +42,7 @@ def settle_s(ops_per_entry: int) -> float:
     for key in keys:
         world.start(key)
     payer, payee = world.nodes[keys[5]], keys[4]
-    world.run(lambda: payer.core.is_cleared, 60_000)
+    world.run(lambda: payer.core.check.is_cleared, 60_000)
     entries = ROUNDS // ops_per_entry if ops_per_entry > 1 else ROUNDS
 
     def work() -> None:

@@ -56,7 +56,7 @@ class Rotting:
                 is_restored = disk.is_restored()
                 archive = Archive(disk.store)
                 core = Core(disk.genesis, home.key, archive, Profile("n", (), "test", bytes(32)))
-                core._clear()
+                core.check.clear()
                 return {table: dict(archive.scan(table, b"")) for table in TABLES}, is_restored
             finally:
                 disk.close()

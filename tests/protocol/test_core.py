@@ -135,11 +135,11 @@ def test_nothing_is_signed_before_two_thirds_have_answered():
     hold = lambda mail: isinstance(mail.message, Head) and mail.source in (ALMA, BRUNO, CARLA)  # noqa: E731
     pay(stage)
     stage.settle(but=hold)
-    assert not stage.core(EMIL).is_cleared
+    assert not stage.core(EMIL).check.is_cleared
     assert not sent(stage, EMIL, Submit)
     stage.fire("tick", EMIL)
     stage.settle()
-    assert stage.core(EMIL).is_cleared
+    assert stage.core(EMIL).check.is_cleared
     assert stage.notices(EMIL, Finalized)
 
 
@@ -148,7 +148,7 @@ def test_answers_to_another_start_count_for_nothing():
     stage.start()
     for witness in range(4):
         stage.say(witness, EMIL, Head(digest(b"another nonce"), 1, None))
-    assert not stage.core(EMIL).is_cleared
+    assert not stage.core(EMIL).check.is_cleared
 
 
 def test_whoever_is_no_witness_has_no_say():
@@ -158,7 +158,7 @@ def test_whoever_is_no_witness_has_no_say():
     assert [mail.message for mail in stage.post if mail.source == FINN and isinstance(mail.message, Gone)]
     for _ in range(4):
         stage.say(EMIL, FINN, Head(digest(stage.key(FINN) + bytes([1])), 1, None))
-    assert not stage.core(FINN).is_cleared
+    assert not stage.core(FINN).check.is_cleared
 
 
 def test_a_witness_alone_needs_nobody():
@@ -179,11 +179,11 @@ def test_whoever_is_behind_catches_up_before_it_signs_anything(stage):
     stage.start(DAVE)
     signed = len(sent(stage, DAVE, VoteFor))
     stage.settle(but=lambda mail: isinstance(mail.message, Chunk))
-    assert not stage.core(DAVE).is_cleared, "answers from a later epoch do not clear an old one"
+    assert not stage.core(DAVE).check.is_cleared, "answers from a later epoch do not clear an old one"
     stage.say(EMIL, DAVE, Submit(made(stage, EMIL, epoch=1).data))
     assert len(sent(stage, DAVE, VoteFor)) == signed
     stage.settle()
-    assert stage.core(DAVE).is_cleared
+    assert stage.core(DAVE).check.is_cleared
     assert stage.core(DAVE).closer is not None
 
 
@@ -193,7 +193,7 @@ def test_a_claim_of_a_later_epoch_keeps_nobody_from_starting(stage):
     nonce = stage.core(EMIL).profile.nonce
     stage.say(DAVE, EMIL, Head(nonce, HUGE, None))
     stage.settle(but=lambda mail: mail.source == DAVE)
-    assert stage.core(EMIL).is_cleared
+    assert stage.core(EMIL).check.is_cleared
 
 
 def test_rows_that_are_damaged_stop_the_start(stage):
@@ -329,7 +329,7 @@ def test_an_old_entry_shown_at_the_start_silences_nobody(stage):
     stage.say(DAVE, EMIL, Head(stage.core(EMIL).profile.nonce, 2, old.data))
     stage.say(CARLA, EMIL, Head(stage.core(EMIL).profile.nonce, 2, made(stage, BRUNO).data))
     stage.settle()
-    assert stage.core(EMIL).is_cleared
+    assert stage.core(EMIL).check.is_cleared
     assert not stage.notices(EMIL, Restoring)
 
 
@@ -366,7 +366,7 @@ def test_the_silence_of_a_restore_begins_where_the_network_is(stage):
     stage.start(EMIL, is_restored=True)
     stage.settle()
     core = stage.core(EMIL)
-    assert (core.epoch, core.silent_until) == (5, 7)
+    assert (core.epoch, core.check.silent_until) == (5, 7)
     assert not core.author.is_allowed
     for _ in range(2):
         stage.close()
@@ -513,7 +513,7 @@ def test_answers_of_an_older_set_do_not_count_in_the_new_one():
     stage.settle(
         but=lambda mail: isinstance(mail.message, Head) and mail.target == DAVE and mail.source != ALMA
     )
-    assert len(stage.core(DAVE)._heads) == 2
+    assert len(stage.core(DAVE).check.answers) == 2
     stage.lose()
     for _ in range(2):
         stage.freeze(but=lambda mail: isinstance(mail.message, Head))
@@ -521,10 +521,10 @@ def test_answers_of_an_older_set_do_not_count_in_the_new_one():
             stage.fire(name)
             stage.settle(but=lambda mail: isinstance(mail.message, Head))
     assert stage.core(DAVE).epoch == 3
-    assert not stage.core(DAVE).is_cleared
-    assert list(stage.core(DAVE)._heads) == [stage.place(DAVE)]
+    assert not stage.core(DAVE).check.is_cleared
+    assert list(stage.core(DAVE).check.answers) == [stage.place(DAVE)]
     stage.settle()
-    assert stage.core(DAVE).is_cleared
+    assert stage.core(DAVE).check.is_cleared
 
 
 # What a hostile peer can do

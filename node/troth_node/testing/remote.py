@@ -165,9 +165,7 @@ class _Network:
         assert runtime is not None
         due = runtime._timers.next()  # noqa: SLF001 - whoever drives us lets time pass until then
         core = runtime.core
-        self._wire.put(
-            REST, REST_MARK.pack(due, core.epoch, core.is_cleared and core.epoch >= core.silent_until)
-        )
+        self._wire.put(REST, REST_MARK.pack(due, core.epoch, core.check.may_sign()))
 
 
 class _Fickle(Actor):
@@ -207,7 +205,7 @@ class _SendsFirst(Runtime):
     """Planted: bytes leave before what they say is on disk, and nobody is asked what they were."""
 
     async def run(self) -> None:
-        self.core._is_news = lambda _entry: False  # type: ignore[assignment, method-assign] # noqa: SLF001 - planted
+        self.core.check.is_news = lambda entry: False  # type: ignore[method-assign] # noqa: ARG005 - planted
         await super().run()
 
     def _carry_out(self) -> None:

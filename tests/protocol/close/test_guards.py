@@ -436,7 +436,7 @@ def signs_before_it_asks(monkeypatch):
 
     def mutant(self):
         start(self)
-        self._clear()
+        self.check.clear()
 
     monkeypatch.setattr(Core, "start", mutant)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.exchange import PeerExchange, may_dial
+from troth_node.introductions import PeerExchange, may_dial
 from troth_node.testing.stage import Stage
 from troth_node.transport.address import peer_id_text
 from troth_protocol.core import EpochOpened
