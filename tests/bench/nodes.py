@@ -34,9 +34,7 @@ LINK_POLL_S: Final = 0.01
 class Node:
     """A node without an agent: a witness, or a payee."""
 
-    def __init__(
-        self, home: Path, control: socket.socket, documents: tuple[Document, ...] = ()
-    ) -> None:
+    def __init__(self, home: Path, control: socket.socket, documents: tuple[Document, ...] = ()) -> None:
         self.signatures = Signatures()
         self.commits = Commits()
         self.profiler = Profiler()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from tables import show
 from trades import ROLES
+
+COLUMNS: Final = ("p50_ms", "p99_ms", "reached_p50_ms", "reached_p99_ms", "over_echo")
 
 
 def print_trades(console: Console, found: Mapping[str, Any]) -> None:
@@ -16,12 +18,16 @@ def print_trades(console: Console, found: Mapping[str, Any]) -> None:
     rows: list[Sequence[object]] = [
         ("round trip of raw py-libp2p", "caller", echo["p50_ms"], echo["p99_ms"], echo["p50_ms"], "", 1.0)
     ]
-    rows += [
-        (stage["done"], stage["where"])
-        + tuple(stage[name] for name in ("p50_ms", "p99_ms", "reached_p50_ms", "reached_p99_ms", "over_echo"))
-        for stage in alone["stages"]
-    ]
-    headings = ("one trade at a time, in turns with the echo", "at", "stage p50 ms", "p99", "reached p50 ms", "p99", "× echo")
+    rows += [(stage["done"], stage["where"], *(stage[name] for name in COLUMNS)) for stage in alone["stages"]]
+    headings = (
+        "one at a time, in turns with the echo",
+        "at",
+        "stage p50 ms",
+        "p99",
+        "since p50 ms",
+        "p99",
+        "× echo",
+    )
     show(console, "A fair exchange between two nodes, 4 witnesses, loopback", headings, rows)
     _print_costs(console, alone, many)
     console.print(

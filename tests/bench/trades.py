@@ -17,7 +17,6 @@ from cluster import PACING, Cluster, Load, running
 from echo import start_echo
 from figures import Figures, percentile
 from measures import submit_bytes, wait_for_quiet
-from nodes import serve_node
 from processes import Child, Line, ask_all
 from traders import PRICE, serve_buyer, serve_seller
 
@@ -90,7 +89,7 @@ class TradeCluster(Cluster):
     def start(self) -> None:
         """Everybody is linked, the seller's commits are sealed, epoch 2 is open."""
         for number, pair in enumerate(self._witness_keys):
-            self.witnesses.append(Child(f"witness-{number}", partial(serve_node, self._make_home(f"witness-{number}", pair))))
+            self.witnesses.append(self._fork(f"witness-{number}", pair))
         for name, pair, into, main in (
             ("seller", self._payee_keys[0], self.payees, serve_seller),
             ("buyer", self._payer_keys[0], self.payers, serve_buyer),
@@ -162,7 +161,9 @@ class TradeCluster(Cluster):
         paid = state.account(seller).balance - STOCK + fees
         locked = len(state.rows("locks", Lock))
         if paid != self.pace.total * PRICE or locked:
-            return [f"{self.pace.total} signals for {PRICE} each: {paid} was paid, {locked} prices are locked"]
+            return [
+                f"{self.pace.total} signals for {PRICE} each: {paid} was paid, {locked} prices are locked"
+            ]
         return []
 
 

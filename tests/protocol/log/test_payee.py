@@ -8,7 +8,7 @@ from troth_node.testing.ledger import Ledger, persisted, sent
 from troth_protocol.effects import Effects, Notice, Send
 from troth_protocol.errors import Invalid
 from troth_protocol.log import payee as module
-from troth_protocol.log.ops import LockOp, Transfer, Unbond
+from troth_protocol.log.ops import Bond, LockOp, Transfer
 from troth_protocol.log.payee import Credited, Payee, payees
 
 ALICE, BOB, CAROL, DAVE, ERIN, FRANK = range(6)  # the first four are witnesses
@@ -25,7 +25,7 @@ def erin(net):
 
 
 def paid(net, amount=5, to=ERIN):
-    entry = net.entry(FRANK, Transfer(net.key(to), amount, b""), Unbond(1, "agent"))
+    entry = net.entry(FRANK, Transfer(net.key(to), amount, b""), Bond(1, "agent"))
     return net.certify(entry), entry
 
 
@@ -133,5 +133,5 @@ def test_only_so_many_are_kept_in_one_epoch(net, erin, monkeypatch):
 
 
 def test_an_entry_names_whom_its_transfers_and_locks_pay():
-    ops = (Transfer(b"a", 1, b""), LockOp(b"b", 1, bytes(32), 9), Transfer(b"a", 2, b""), Unbond(1, "agent"))
+    ops = (Transfer(b"a", 1, b""), LockOp(b"b", 1, bytes(32), 9), Transfer(b"a", 2, b""), Bond(1, "agent"))
     assert payees(ops) == (b"a", b"b")
