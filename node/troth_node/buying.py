@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,18 +11,29 @@ import structlog
 
 from troth_node import agent as strategy
 from troth_node.agent import QuestionView, Signal, Want
+from troth_node.deals import Wanted
 from troth_node.exchanges import LOCK_FEES, Exchanges
 from troth_node.payload import validate_payload
 from troth_node.trader import Trader, answer_by, is_promise, terms_of
 from troth_protocol.core import Core
 from troth_protocol.errors import Invalid
+from troth_protocol.log.agreement import agreement_id
 from troth_protocol.log.ops import Agree
+from troth_protocol.log.rows import Promise
 from troth_protocol.market.document import Document
 from troth_protocol.market.exchange import Contents
 from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.market.negotiation import Delivered, Encrypted, Negotiation, Opened
-from troth_protocol.market.trades import NONCE_BYTES, Request, Terms
-from troth_protocol.market.transcript import AGREED, BUYER, BUYER_ACCEPTED, DELIVERED, OPENED, SEALED
+from troth_protocol.market.trades import BODIES, NONCE_BYTES, Deliver, Request, Terms
+from troth_protocol.market.transcript import (
+    AGREED,
+    BUYER,
+    BUYER_ACCEPTED,
+    DELIVERED,
+    OPENED,
+    RECEIVED,
+    SEALED,
+)
 from troth_protocol.wire.codec import decode
 
 #: Whoever sells on what it buys wants it this many epochs before the commit phase ends.
@@ -48,13 +59,6 @@ class _Quest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Purchase:
-    view: QuestionView
-    want: Want
-    document: Document
-
-
-@dataclass(frozen=True, slots=True)
 class _Origin:
     """Where a payload is from, as its reader is told."""
 
@@ -69,7 +73,8 @@ class Buying:
 
     def __init__(self, trader: Trader) -> None:
         self.trader = trader
-        self._purchases: dict[bytes, _Purchase] = {}
+        self._purchases = trader.deals.wanted()
+        self._resumed = frozenset(self._purchases)
         self._reading: list[_Quest] = []
         self._silent: set[bytes] = set()
         self._read_already: dict[bytes, Signal | None] = {}
@@ -86,9 +91,18 @@ class Buying:
         """Ask for what the agent wants, of one seller for each want, once its document was read."""
         slack = RESELLER_SLACK_EPOCHS if is_reseller else 0
         for want in wants:
-            if self._exchanges.has(view.id, want.document):
+            if self._exchanges.has(view.id, want.document) or self._has_asked(view.id, want):
                 continue
             await self._pursue(_Quest(view, want, view.commit_last - slack))
+
+    def _has_asked(self, question: bytes, want: Want) -> bool:
+        """Did we ask for it before a restart? What was refused, or never answered, may be asked for again."""
+        for deal in self.trader.desk:
+            asked = self._purchases.get(deal.id) if deal.id in self._resumed else None
+            is_it = asked is not None and (asked.name, asked.seller) == (want.document, want.seller or "")
+            if is_it and deal.request.question == question and (not deal.is_over() or deal.state == RECEIVED):
+                return True
+        return False
 
     async def _pursue(self, quest: _Quest) -> None:
         """Ask the first seller that is left, or first for its document."""
@@ -146,8 +160,9 @@ class Buying:
             expires=min(answer_by(quest.view), quest.deliver),
         )
         negotiation, trade = self.trader.desk.ask(request)
-        self._purchases[negotiation.id] = _Purchase(quest.view, quest.want, document)
-        self.trader.send(quest.seller, trade)
+        wanted = Wanted(quest.want.document, quest.want.seller or "", document)
+        self._purchases[negotiation.id] = wanted
+        self.trader.say(negotiation, trade, wanted)
 
     async def fetched(self, event: Fetched | NotFetched) -> None:
         """What came of asking for a document: go on with whatever waits for it."""
@@ -164,16 +179,18 @@ class Buying:
             if self._core.epoch <= answer_by(quest.view):
                 await self._pursue(quest)
 
-    async def consider(self, negotiation: Negotiation, terms: Terms) -> None:
-        """Answer an offer as the agent says."""
-        purchase = self._purchases.get(negotiation.id)
-        if purchase is None:
+    async def consider(
+        self, negotiation: Negotiation, terms: Terms, views: Mapping[bytes, QuestionView]
+    ) -> None:
+        """Answer an offer as the agent says; what is not under way any more is not answered."""
+        wanted, view = self._purchases.get(negotiation.id), views.get(negotiation.request.question)
+        if wanted is None or view is None:
             return
         offer = strategy.Offer(
             seller=self.trader.name(negotiation.peer),
             seller_key=negotiation.peer,
-            question=purchase.view,
-            document=purchase.want.document,
+            question=view,
+            document=wanted.name,
             min_weight_ppm=terms.min_weight_ppm,
             round=(negotiation.rounds - 1) // 2,
             price=terms.price,
@@ -188,7 +205,7 @@ class Buying:
                 trade = negotiation.counter(terms_of(negotiation, quote))
             case _:
                 trade = negotiation.reject("too dear")
-        self.trader.send(negotiation.peer, trade)
+        self.trader.say(negotiation, trade)
 
     def _can_pay(self, price: int) -> bool:
         """Is the price free, beside what is promised already?"""
@@ -200,26 +217,45 @@ class Buying:
         """Prices agreed on that are not in the log yet, with their fees, in atomic units."""
         fee = (LOCK_FEES + 1) * self._core.genesis.rules.fee  # the last one is for an accusation
         states = (each for state in _PROMISED for each in self.trader.in_state(BUYER, state))
-        agreed = [each.terms.price + fee for each in states if each.terms is not None and each.terms.price]
+        agreed = [
+            each.terms.price + fee
+            for each in states
+            if each.terms is not None and each.terms.price and each.id not in self._exchanges.purchases
+        ]
         return sum(agreed) + self._exchanges.reserved()
 
     def record(self, negotiation: Negotiation) -> None:
         """The buyer records a promised citation in its log: the seller delivers once it sees that sealed."""
-        signed = negotiation.agreement
-        if negotiation.role == BUYER and signed is not None and is_promise(negotiation):
-            self._core.submit((Agree(signed.agreement, signed.buyer_signature, signed.seller_signature),))
+        signed, core = negotiation.agreement, self._core
+        if negotiation.role != BUYER or signed is None or not is_promise(negotiation):
+            return
+        op = Agree(signed.agreement, signed.buyer_signature, signed.seller_signature)
+        if not core.author.holds(op) and not self._is_recorded(signed.agreement):
+            core.submit((op,))
+
+    def _is_recorded(self, agreement: bytes) -> bool:
+        chain = self._core.chain
+        key = agreement_id(chain.network, agreement)
+        own = chain.book.view(self._core.keys.public).rows
+        return ("promises", key) in own or chain.state.find("promises", key, Promise) is not None
 
     async def delivered(self, negotiation: Negotiation, event: Delivered) -> tuple[bytes, Signal] | None:
         """The signal, receipted, if its payload is what its document says; or else it is dropped, without a receipt."""
-        purchase, terms = self._purchases.get(negotiation.id), negotiation.terms
-        if purchase is None or terms is None:
-            return None
-        origin = _Origin(negotiation.peer, event.commit, purchase.want.document, terms.min_weight_ppm)
-        signal = await self._read(origin, purchase.document, event.payload)
+        signal = await self._take_in(negotiation, event)
         if signal is None:
             return None
-        self.trader.send(negotiation.peer, negotiation.receipt())
+        self.trader.say(negotiation, negotiation.receipt())
         return negotiation.request.question, signal
+
+    async def _take_in(self, negotiation: Negotiation, event: Delivered | Deliver) -> Signal | None:
+        """What was delivered as it is, if we know what it should be. It is read once."""
+        wanted, terms = self._purchases.get(negotiation.id), negotiation.terms
+        if wanted is None or terms is None:
+            return None
+        if negotiation.id not in self._read_already:
+            origin = _Origin(negotiation.peer, event.commit, wanted.name, terms.min_weight_ppm)
+            self._read_already[negotiation.id] = await self._read(origin, wanted.document, event.payload)
+        return self._read_already[negotiation.id]
 
     async def _read(self, origin: _Origin, document: Document, data: bytes) -> Signal | None:
         """The signal, or None if its payload is not what the document says: it is dropped, which accuses nobody."""
@@ -240,16 +276,16 @@ class Buying:
 
     def keep(self, negotiation: Negotiation, event: Encrypted) -> None:
         """A sealed signal came: its price is the exchanges' to lock."""
-        purchase = self._purchases.get(negotiation.id)
-        if purchase is not None:
-            self._exchanges.keep(negotiation, event, purchase.want.document, purchase.document)
+        wanted = self._purchases.get(negotiation.id)
+        if wanted is not None:
+            self._exchanges.keep(negotiation, event, wanted.name, wanted.document)
 
     async def receive_key(self, negotiation: Negotiation, event: Opened) -> tuple[bytes, Signal] | None:
         """The seller's key came: a receipt for what can be used."""
         self._exchanges.learn(negotiation.id, event.key)
         found = await self.bought(negotiation.id)
         if found is not None:
-            self.trader.send(negotiation.peer, negotiation.receipt())
+            self.trader.say(negotiation, negotiation.receipt())
         return found
 
     async def bought(self, negotiation: bytes) -> tuple[bytes, Signal] | None:
@@ -266,9 +302,20 @@ class Buying:
         return None if signal is None else (terms.question, signal)
 
     async def opened(self) -> list[tuple[bytes, Signal]]:
-        """Question and signal of every purchase that is open: some were opened by the logs alone."""
+        """Question and signal of every purchase that is open: by the logs alone, or before a restart."""
         found = [await self.bought(key) for key in list(self._exchanges.purchases)]
-        return [each for each in found if each is not None]
+        return [each for each in found if each is not None] + await self._receipted()
+
+    async def _receipted(self) -> list[tuple[bytes, Signal]]:
+        """What was delivered as it is, and receipted."""
+        found = []
+        for negotiation in self.trader.in_state(BUYER, RECEIVED):
+            bodies = (BODIES.decode(body) for body, _ in negotiation.transcript())
+            delivery = next((body for body in bodies if isinstance(body, Deliver)), None)
+            signal = None if delivery is None else await self._take_in(negotiation, delivery)
+            if signal is not None:
+                found.append((negotiation.request.question, signal))
+        return found
 
     def is_waiting(self, question: bytes) -> bool:
         """Is something that we asked for on this question still on its way?"""
@@ -283,11 +330,11 @@ class Buying:
         )
 
     def advance(self) -> None:
-        """An epoch opened: what was to be asked for by now is given up."""
+        """An epoch opened: what was to be asked for by now is given up; what was agreed on is recorded."""
         self._reading = [quest for quest in self._reading if self._core.epoch <= answer_by(quest.view)]
-
-    def forget(self, question: bytes) -> None:
-        """A question is settled."""
-        self._purchases = {key: item for key, item in self._purchases.items() if item.view.id != question}
-        alive = self._exchanges.purchases
+        held = {negotiation.id for negotiation in self.trader.desk}
+        self._purchases = {key: item for key, item in self._purchases.items() if key in held}
+        alive = held | self._exchanges.purchases.keys()
         self._read_already = {key: item for key, item in self._read_already.items() if key in alive}
+        for negotiation in self.trader.in_state(BUYER, AGREED):
+            self.record(negotiation)

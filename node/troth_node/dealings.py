@@ -58,11 +58,11 @@ class Dealings:
             case Asked():
                 await self.selling.quote(negotiation, views)
             case Offered():
-                await self.buying.consider(negotiation, event.terms)
+                await self.buying.consider(negotiation, event.terms, views)
             case Countered():
                 await self.selling.quote_again(negotiation, event.terms, views)
             case Accepted():
-                self.trader.send(peer, negotiation.accept())
+                self.trader.say(negotiation, negotiation.accept())
                 self._agreed(negotiation)
             case Agreed():
                 self._agreed(negotiation)
@@ -103,14 +103,11 @@ class Dealings:
     async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
         """An epoch opened: end what silence ended, answer requests that came too early."""
         self.desk.advance(self.trader.core.epoch)
+        self.trader.deals.advance()
         self.buying.advance()
         await self.selling.advance(views)
 
     def greet(self, peer: bytes) -> None:
         """A peer is (back) on a link: say again what it has not answered."""
-        for trade in dict.fromkeys([*self.desk.unanswered(peer), *self.exchanges.unheard(peer)]):
+        for trade in self.desk.unanswered(peer):
             self.trader.send(peer, trade)
-
-    def forget(self, question: bytes) -> None:
-        """A question is settled."""
-        self.buying.forget(question)

@@ -14,7 +14,7 @@ So a crash between any two steps loses time, never the price or the key. A lock 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -61,12 +61,11 @@ _open = lru_cache(maxsize=256)(open_exchange)
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """What we sealed for a buyer: the terms, the key, and the message that it was sent in."""
+    """What we sealed for a buyer: the terms and the key. The message that it was sent in is with the negotiation."""
 
     id: bytes
     terms: ExchangeTerms
     key: bytes
-    trade: Trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +116,8 @@ class Exchanges:
 
     def _restore(self, key: bytes, value: Value) -> None:
         match key[:1], value:
-            case b"s", [bytes(body), bytes(signature), bytes(secret)]:
-                terms = EXCHANGE_TERMS.decode(_sealed(body).terms)
-                self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature))
+            case b"s", [bytes(data), bytes(secret)]:
+                self.sales[key[1:]] = Sale(key[1:], EXCHANGE_TERMS.decode(data), secret)
             case b"p", [bytes(body), str(wanted), bytes(text), int(weight_ppm), int(first), list(keys)]:
                 sealed = _sealed(body)
                 terms = EXCHANGE_TERMS.decode(sealed.terms)
@@ -135,7 +133,7 @@ class Exchanges:
     # The seller
 
     def seal(self, negotiation: Negotiation, own: OwnCommit, price: int) -> Trade:
-        """Encrypt a signal under a fresh key and sign the terms: key and ciphertext are persisted before they leave."""
+        """Encrypt a signal under a fresh key and sign the terms: the key is persisted before they leave."""
         core, network = self.core, self.core.chain.network
         key = self._random(CIPHER_KEY_BYTES)
         ciphertext = encrypt_contents(key, Contents(own.contribution, own.salt, own.payload))
@@ -151,10 +149,10 @@ class Exchanges:
             price=price,
             until=self._until(negotiation),
         )
-        trade = negotiation.sealed(*sign_terms(core.keys, terms), ciphertext)
-        row = encode([trade.body, trade.signature, key])
-        core.out.persist(TABLE, _SALE + negotiation.id, row, once=True)
-        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, trade)
+        data, signature = sign_terms(core.keys, terms)
+        trade = negotiation.sealed(data, signature, ciphertext)
+        core.out.persist(TABLE, _SALE + negotiation.id, encode([data, key]), once=True)
+        self.sales[negotiation.id] = Sale(negotiation.id, terms, key)
         return trade
 
     def _until(self, negotiation: Negotiation) -> int:
@@ -173,13 +171,6 @@ class Exchanges:
         op = CommitOp(own.question, own.digest(core.chain.network, core.keys.public), own.wager)
         is_certified = ("commits", own.id) in core.chain.book.view(core.keys.public).rows
         return is_certified and not core.author.holds(op)
-
-    def unheard(self, peer: bytes) -> Iterator[Trade]:
-        """What this peer may not have got before we stopped: sealed signals that it has not locked the price of."""
-        for sale in self.sales.values():
-            is_open = self.core.epoch + LOCK_EPOCHS_MIN <= sale.terms.until
-            if sale.terms.buyer == peer and is_open and not self._locks(sale.terms):
-                yield sale.trade
 
     def published(self, negotiation: bytes) -> bytes | None:
         """The key of a sale once its unlock is final: the witnesses have it before the buyer."""
@@ -240,7 +231,12 @@ class Exchanges:
     # The buyer
 
     def keep(self, negotiation: Negotiation, event: Encrypted, wanted: str, document: Document) -> None:
-        """A sealed signal came: it is persisted before the price is locked."""
+        """A sealed signal came: it is persisted before the price is locked.
+
+        After a restart it may come again: it was bought once, and its epoch is the first one.
+        """
+        if negotiation.id in self.purchases:
+            return
         weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
         purchase = Purchase(
             negotiation.id, event.sealed, event.terms, wanted, document, weight_ppm, self.core.epoch

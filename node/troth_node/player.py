@@ -309,7 +309,6 @@ class Player:
         if settlement.revote:
             return
         play = self.plays.pop(settlement.question, None)
-        self.dealings.forget(settlement.question)
         if play is not None:
             await self.call(self.agent.observe, self._result(play, settlement))
 

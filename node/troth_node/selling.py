@@ -41,9 +41,9 @@ class Selling:
             return
         quote = await self._ask_agent(negotiation, view, negotiation.request.min_weight_ppm, 0)
         if quote is None:
-            self.trader.send(negotiation.peer, negotiation.reject("not for sale"))
+            self.trader.say(negotiation, negotiation.reject("not for sale"))
         else:
-            self.trader.send(negotiation.peer, negotiation.offer(terms_of(negotiation, quote)))
+            self.trader.say(negotiation, negotiation.offer(terms_of(negotiation, quote)))
 
     async def _ask_agent(
         self, negotiation: Negotiation, view: QuestionView, weight_ppm: int, price: int
@@ -72,14 +72,19 @@ class Selling:
         if view is not None:
             quote = await self._ask_agent(negotiation, view, terms.min_weight_ppm, terms.price)
         if quote is None:
-            self.trader.send(negotiation.peer, negotiation.reject("no deal"))
+            self.trader.say(negotiation, negotiation.reject("no deal"))
         elif quote.min_weight_ppm <= terms.min_weight_ppm and quote.price <= terms.price:
-            self.trader.send(negotiation.peer, negotiation.accept())
+            self.trader.say(negotiation, negotiation.accept())
         else:
-            self.trader.send(negotiation.peer, negotiation.offer(terms_of(negotiation, quote)))
+            self.trader.say(negotiation, negotiation.offer(terms_of(negotiation, quote)))
 
     def deliver(self) -> None:
-        """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys."""
+        """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys.
+
+        Nothing is signed before the node knows what it has signed already.
+        """
+        if not self._core.author.is_allowed:
+            return
         for negotiation in self.trader.in_state(SELLER, AGREED):
             document = self._core.library.own.get(negotiation.request.document)
             own = self.trader.duties.find(negotiation.request.question, document.name) if document else None
@@ -88,15 +93,15 @@ class Selling:
         for negotiation in self.trader.in_state(SELLER, SEALED):
             key = self._exchanges.published(negotiation.id)
             if key is not None:
-                self.trader.send(negotiation.peer, negotiation.key(key))
+                self.trader.say(negotiation, negotiation.key(key))
 
     def _deliver(self, negotiation: Negotiation, own: OwnCommit) -> None:
         price = negotiation.terms.price if negotiation.terms else 0
         if price and self._exchanges.is_final(own) and self._exchanges.is_time(negotiation):
-            self.trader.send(negotiation.peer, self._exchanges.seal(negotiation, own, price))
+            self.trader.say(negotiation, self._exchanges.seal(negotiation, own, price))
         elif not price and self._is_certified(own.id):
             trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
-            self.trader.send(negotiation.peer, trade)
+            self.trader.say(negotiation, trade)
 
     def _is_promised(self, negotiation: Negotiation) -> bool:
         signed = negotiation.agreement

@@ -7,6 +7,7 @@ from typing import Final
 
 from troth_node.agent import Agent, QuestionView
 from troth_node.agent import Quote as AgentQuote
+from troth_node.deals import Deals, Wanted
 from troth_node.duties import Duties
 from troth_node.exchanges import Exchanges
 from troth_node.runtime import Runtime
@@ -29,11 +30,17 @@ class Trader:
         self.agent = agent
         self.duties = duties
         self.desk = Desk(self.core.keys, self.core.chain.network, self.core.epoch)
+        self.deals = Deals(self.core, self.desk)
         self.exchanges = Exchanges(self.core)
         self.call = call
 
+    def say(self, negotiation: Negotiation, trade: Trade, wanted: Wanted | None = None) -> None:
+        """Our next message of a negotiation: it is on disk before it leaves."""
+        self.deals.write(negotiation, wanted)
+        self.send(negotiation.peer, trade)
+
     def send(self, peer: bytes, trade: Trade) -> None:
-        """Say this to a peer."""
+        """Say something again."""
         self.core.out.send(peer, trade)
 
     def name(self, peer: bytes) -> str:

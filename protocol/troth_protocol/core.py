@@ -106,6 +106,7 @@ TABLES: Final = (
     "ballots",
     "close",
     "duties",
+    "deals",
     "exchanges",
     "documents",
     "evidence",

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from troth_node.agent import Agent, Forecast, Production, QuestionView, Signal, Want
 from troth_node.dealings import Dealings
+from troth_node.deals import TABLE as DEALS
 from troth_node.documents import own_documents
 from troth_node.duties import OwnCommit
 from troth_node.exchanges import TABLE as EXCHANGES
@@ -118,6 +119,7 @@ class Bazaar(Stage):
         self.players: dict[int, Player] = {}
         self._ops: dict[bytes, str] = {}
         self._running: set[int] = set()
+        self._writing: int | None = None
         super().__init__(witnesses + 2, witnesses, genesis=bazaar_genesis(witnesses, commit))
         self.documents[self.seller] = own_documents(cast[0]())
 
@@ -152,10 +154,14 @@ class Bazaar(Stage):
         super().crash(*agents)
 
     def carry_out(self, agent: int, effect: Effect) -> None:
-        """Name what concerns the exchange; the fuse burns down before it happens."""
+        """Name what concerns the exchange; the fuse burns down before it happens. Rows in a row are one transaction."""
         if self.seats[agent].core is None:
             return
         step = self._step(effect) if agent in self.steps else None
+        if step is not None and agent == self._writing and step.startswith("write"):
+            step = None
+        elif step is not None or not isinstance(effect, Persist):
+            self._writing = agent if step is not None and step.startswith("write") else None
         fuse = (agent, len(self.steps.get(agent, ())))
         if step is not None and fuse in self.fuses:
             self.fuses.discard(fuse)
@@ -172,6 +178,8 @@ class Bazaar(Stage):
         match effect:
             case Persist(table=table) if table == EXCHANGES:
                 return "write " + {b"s": "sale", b"u": "mark", b"p": "purchase"}[effect.key[:1]]
+            case Persist(table=table) if table == DEALS:
+                return "write deal"
             case Persist(table="own"):
                 return self._named("sign", load_entry(effect.value, self.network))
             case Send():
