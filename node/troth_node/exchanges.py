@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Final
 
 from troth_node.duties import OwnCommit
+from troth_node.locks import Locks, is_paying
 from troth_protocol.core import Core, EpochOpened
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import misdelivery
@@ -111,6 +112,8 @@ class Exchanges:
         self._published: set[bytes] = set()
         self._final: set[bytes] = set()
         self._submitted: set[Op] = set()
+        self._done: set[bytes] = set()
+        self._locks_of = Locks(core)
         for key, data in core.chain.archive.scan(TABLE, b""):
             self._restore(key, decode(data))
 
@@ -180,7 +183,7 @@ class Exchanges:
         book, state = self.core.chain.book, self.core.chain.state
         claimed = [
             key
-            for key in self._all_locks(sale.terms)
+            for key in self._locks_of.all(sale.terms)
             if state.find("claims", key, Claim) is not None
             or ("claims", key) in book.view(sale.terms.seller).rows
         ]
@@ -193,7 +196,7 @@ class Exchanges:
         self.advance()
 
     def _advance_sale(self, sale: Sale) -> None:
-        core, sealed = self.core, self._locks(sale.terms)
+        core, sealed = self.core, self._locks_of.sealed(sale.terms)
         if core.epoch > sale.terms.until and not sealed:
             for prefix in (_SALE, _PUBLISHED):
                 core.out.erase(TABLE, prefix + sale.id)
@@ -205,7 +208,7 @@ class Exchanges:
                 self._unlock(sale, key, lock, ())
         for entry in self._final & core.chain.book.stored.keys():
             for (_, key), row in core.chain.book.stored[entry].delta.rows.items():
-                if isinstance(row, Lock) and _pays(row, sale.terms):
+                if isinstance(row, Lock) and is_paying(row, sale.terms):
                     self._unlock(sale, key, row, (entry,))
 
     def _unlock(self, sale: Sale, key: bytes, lock: Lock, deps: tuple[bytes, ...]) -> None:
@@ -291,12 +294,18 @@ class Exchanges:
         Whoever locks a price keeps a fee back: without it nobody could accuse.
         """
         fee = self.core.genesis.rules.fee
-        waiting = [each for each in self.purchases.values() if not isinstance(each.found(), Contents)]
-        unlocked = [each for each in waiting if self._can_lock(each) and not self._all_locks(each.terms)]
+        waiting = [each for each in self.purchases.values() if not self._is_done(each)]
+        unlocked = [each for each in waiting if self._can_lock(each) and not self._locks_of.all(each.terms)]
         return sum(each.terms.price + LOCK_FEES * fee for each in unlocked) + len(waiting) * fee
 
+    def _is_done(self, purchase: Purchase) -> bool:
+        """Has the signal come? Once it has, it need not be opened again to know."""
+        if purchase.id not in self._done and isinstance(purchase.found(), Contents):
+            self._done.add(purchase.id)
+        return purchase.id in self._done
+
     def _is_alive(self, purchase: Purchase) -> bool:
-        return self._can_lock(purchase) or bool(self._all_locks(purchase.terms))
+        return self._can_lock(purchase) or bool(self._locks_of.all(purchase.terms))
 
     def _can_lock(self, purchase: Purchase) -> bool:
         last = min(purchase.first + LOCK_LAG_EPOCHS, purchase.terms.until - LOCK_EPOCHS_MIN)
@@ -304,22 +313,23 @@ class Exchanges:
 
     def _advance_purchase(self, purchase: Purchase) -> None:
         core = self.core
-        locks = self._all_locks(purchase.terms)
+        locks = self._locks_of.all(purchase.terms)
         if not locks and not self._can_lock(purchase):
             if core.chain.state.find("questions", purchase.terms.question, Question) is None:
                 core.out.erase(TABLE, _PURCHASE + purchase.id)
+                self._done.discard(purchase.id)
                 del self.purchases[purchase.id]
         elif not locks:
             op = purchase.lock()
             if purchase.key is None and self._is_certified(purchase.terms) and self._is_new(op):
                 core.submit((op,))
-        elif isinstance(purchase.found(), Misdelivery):
+        elif not self._is_done(purchase) and isinstance(purchase.found(), Misdelivery):
             self._accuse(purchase)
 
     def _accuse(self, purchase: Purchase) -> None:
         """Once an epoch as long as the claim is in the sealed state: the close that hears it undoes the payment."""
         core, state = self.core, self.core.chain.state
-        is_claimed = any(state.find("claims", key, Claim) for key in self._locks(purchase.terms))
+        is_claimed = any(state.find("claims", key, Claim) for key in self._locks_of.sealed(purchase.terms))
         op = Accuse(purchase.evidence())
         if is_claimed and self._is_new(op):
             core.docket.accuse(op.evidence)
@@ -342,8 +352,8 @@ class Exchanges:
         self.advance()
 
     def _learn_from(self, state: State) -> None:
-        for purchase in list(self.purchases.values()):
-            for key in self._locks(purchase.terms, state):
+        for purchase in self._keyless():
+            for key in self._locks_of.sealed(purchase.terms, state):
                 claim = state.find("claims", key, Claim)
                 if claim is not None:
                     self.learn(purchase.id, claim.preimage)
@@ -353,36 +363,22 @@ class Exchanges:
         core = self.core
         if not core.author.is_allowed:
             return False
-        known = self._keys()
+        unknown = len(self._keyless())
         self._learn_from(core.chain.state)
-        for purchase in list(self.purchases.values()):
-            for key in self._all_locks(purchase.terms):
+        for purchase in self._keyless():
+            for key in self._locks_of.all(purchase.terms):
                 claim = core.chain.book.view(purchase.terms.seller).rows.get(("claims", key))
                 if isinstance(claim, Claim):
                     self.learn(purchase.id, claim.preimage)
+        has_learned = len(self._keyless()) < unknown
         for sale in list(self.sales.values()):
             self._advance_sale(sale)
         for purchase in list(self.purchases.values()):
             self._advance_purchase(purchase)
-        return self._keys() > known
+        return has_learned
 
-    def _keys(self) -> int:
-        return sum(purchase.key is not None for purchase in self.purchases.values())
-
-    def _locks(self, terms: ExchangeTerms, state: State | None = None) -> dict[bytes, Lock]:
-        """The locks of the sealed state that pay under these terms."""
-        rows = (state or self.core.chain.state).rows("locks", Lock)
-        return {key: lock for key, lock in rows if _pays(lock, terms)}
-
-    def _all_locks(self, terms: ExchangeTerms) -> dict[bytes, Lock]:
-        """Those, and what the buyer's log of this epoch holds."""
-        rows = self.core.chain.book.view(terms.buyer).rows
-        fresh = {key: row for (_, key), row in rows.items() if isinstance(row, Lock) and _pays(row, terms)}
-        return self._locks(terms) | fresh
-
-
-def _pays(lock: Lock, terms: ExchangeTerms) -> bool:
-    return (lock.payer, lock.to, lock.hash) == (terms.buyer, terms.seller, terms.hash)
+    def _keyless(self) -> list[Purchase]:
+        return [purchase for purchase in self.purchases.values() if purchase.key is None]
 
 
 def _sealed(body: bytes) -> Sealed:
