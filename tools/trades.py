@@ -4,7 +4,7 @@
     tools/trades.py --side buyer --seed 2 --json trades.json
     tools/trades.py --count 60 --kills 2
 
-Prints a table. Ends with status 1 if a signal was lost, delivered unpaid or paid twice, or something else does not hold.
+Prints a table; the status is 1 if a signal was lost, delivered unpaid or paid twice, or anything else does not hold.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def keep_books(traders: Traders) -> Books:
     """Count everything, and hold the sources against each other."""
     network = traders.plan.genesis.network()
     deals = _said(traders, network)
-    delivered = _delivered(traders, network)
+    delivered = _delivered(traders)
     history = replay(traders.store(traders.plan.nodes[0].name), traders.plan.genesis)
     locks, paid = _sealed(traders, history)
     books = Books(negotiations=len(deals))
@@ -209,7 +209,7 @@ def _note(deal: _Deal, signed: Signed) -> None:
         deal.terms[signed.id] = EXCHANGE_TERMS.decode(signed.body.terms)
 
 
-def _delivered(traders: Traders, network: bytes) -> set[bytes]:
+def _delivered(traders: Traders) -> set[bytes]:
     """Hashes of the keys whose ciphertexts in the buyer's store open what was committed."""
     found = set()
     with Store.open(traders.store(traders.buyer), TABLES) as store:

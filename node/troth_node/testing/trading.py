@@ -7,11 +7,12 @@ of them is counted by `bookkeeping`, when everything is at rest.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from troth_node.agent import Agent, Json, Production, QuestionView, Signal, Want
 from troth_node.swarm.scenario import NodePlan, Plan
@@ -22,6 +23,10 @@ from troth_node.testing.samples import COIN, PACING, RULES, TOKEN, sample_genesi
 from troth_protocol.core import Ticked
 from troth_protocol.genesis import Phases
 from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.messages import MESSAGES, Trade
+
+if TYPE_CHECKING:
+    from troth_node.transport.network import Network
 
 DOCUMENT: Final = "coin/hint"
 PRICE: Final = TOKEN // 10
@@ -38,6 +43,8 @@ SIGNALS_PER_S_MIN: Final = 2
 SELLER: Final = "seller"
 BUYER: Final = "buyer"
 ENOUGH_FILE: Final = "enough"
+#: What each says in a negotiation that ends well: offer, accept, sealed, key; request, accept, receipt.
+SAYS: Final = {SELLER: 4, BUYER: 3}
 
 
 class Bystander(Agent):
@@ -73,7 +80,19 @@ class HintBuyer(Bystander):
 
 
 class TradeChild(BusyChild):
-    """A node that tells which keys it has learned, instead of paying."""
+    """A node that tells what it says in its negotiations and how many keys it has learned, instead of paying."""
+
+    def make_network(self) -> Network:
+        network = super().make_network()
+        send = network.send
+
+        def told(peer: bytes, payload: bytes) -> bool:
+            if isinstance(MESSAGES.decode(payload), Trade):
+                self.tell({"event": "says"})
+            return send(peer, payload)
+
+        network.send = told  # type: ignore[method-assign] # the one place that all frames pass
+        return network
 
     def pay(self) -> None:
         """Nothing is paid but prices."""
@@ -116,14 +135,19 @@ def trading_plan(directory: Path) -> Plan:
     return Plan("trading", Path(__file__).parent, nodes, genesis, FOREVER)
 
 
+def _quiet(_: str) -> None:
+    """Nobody listens."""
+
+
 class TradeLoop(KillLoop):
-    """Kills one side, or either, at random moments until so many signals are there."""
+    """Kills one side, or both by turns, at random words of theirs until so many signals are there."""
 
     child = TradeChild
 
     def __init__(self, directory: Path, seed_: int, sides: Sequence[str] = (SELLER, BUYER)) -> None:
         self.sides = sides
         self.bought = 0
+        self.said: Counter[str] = Counter()
         super().__init__(directory, seed_)
 
     def make_plan(self) -> Plan:
@@ -132,9 +156,10 @@ class TradeLoop(KillLoop):
     def _heard(self, process: Process, line: dict[str, Json]) -> None:
         if line.get("event") == "bought":
             self.bought = max(self.bought, int(str(line["count"])))
+        self.said[process.plan.name] += line.get("event") == "says"
         super()._heard(process, line)
 
-    def trade(self, count: int, kills: int, say: Callable[[str], None] = lambda _: None) -> Books:
+    def trade(self, count: int, kills: int, say: Callable[[str], None] = _quiet) -> Books:
         """So many signals, so many kills; AssertionError says what does not hold."""
         began = time.monotonic()
         limit_s = START_LIMIT_S + count / SIGNALS_PER_S_MIN
@@ -143,11 +168,9 @@ class TradeLoop(KillLoop):
             self.supervisor.start()
             self._until(self.supervisor.is_up, START_LIMIT_S, "not all nodes are up")
             for number, moment in enumerate(moments):
-                self._until(
-                    lambda due=moment: self.bought >= due, limit_s, f"signal {moment:.0f} never comes"
-                )
-                self._wait(self._rng.uniform(0, EPOCH_MS / 1000))
                 side = self.sides[number % len(self.sides)]
+                said = self.said[side] + (moment - (moments[number - 1] if number else 0)) * SAYS[side]
+                self._until(partial(self._has_said, side, said), limit_s, f"signal {moment:.0f} never comes")
                 self._kill_one(next(p for p in self.supervisor.processes if p.plan.name == side))
                 say(f"{side} killed, {self.bought} signals bought, epoch {self._most()}")
             self._until(partial(self._has, count), limit_s, f"{count} signals never come")
@@ -158,6 +181,9 @@ class TradeLoop(KillLoop):
         self.outcome.seconds = seconds
         check_swarm(self.plan, self.directory, self.finals, self.outcome)
         return keep_books(Traders(self.plan, self.directory, SELLER, BUYER, PRICE))
+
+    def _has_said(self, side: str, count: float) -> bool:
+        return self.said[side] >= count
 
     def _has(self, count: float) -> bool:
         return self.bought >= count
