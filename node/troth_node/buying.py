@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,8 +11,9 @@ import structlog
 
 from troth_node import agent as strategy
 from troth_node.agent import QuestionView, Signal, Want
+from troth_node.bidding import Bidding
 from troth_node.deals import Wanted
-from troth_node.exchanges import LOCK_FEES, Exchanges
+from troth_node.exchanges import Exchanges
 from troth_node.payload import validate_payload
 from troth_node.trader import Trader, answer_by, is_promise, terms_of
 from troth_protocol.core import Core
@@ -25,21 +26,11 @@ from troth_protocol.market.exchange import Contents
 from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.market.negotiation import Delivered, Encrypted, Negotiation, Opened
 from troth_protocol.market.trades import BODIES, NONCE_BYTES, Deliver, Request, Terms
-from troth_protocol.market.transcript import (
-    AGREED,
-    BUYER,
-    BUYER_ACCEPTED,
-    DELIVERED,
-    OPENED,
-    RECEIVED,
-    SEALED,
-)
+from troth_protocol.market.transcript import AGREED, BUYER, DELIVERED, OPENED, RECEIVED, SEALED
 from troth_protocol.wire.codec import decode
 
 #: Whoever sells on what it buys wants it this many epochs before the commit phase ends.
 RESELLER_SLACK_EPOCHS: Final = 1
-#: States in which this side has promised a price that is not sealed for it yet.
-_PROMISED: Final = frozenset({BUYER_ACCEPTED, AGREED})
 #: States in which there is nothing more to wait for. What is sealed is the exchanges' to wait for.
 _COME: Final = frozenset({DELIVERED, SEALED, OPENED})
 
@@ -66,6 +57,7 @@ class _Origin:
     commit: bytes
     document: str
     weight_ppm: int
+    price: int = 0
 
 
 class Buying:
@@ -73,6 +65,7 @@ class Buying:
 
     def __init__(self, trader: Trader) -> None:
         self.trader = trader
+        self.bidding = Bidding(trader)
         self._purchases = trader.deals.wanted()
         self._resumed = frozenset(self._purchases)
         self._reading: list[_Quest] = []
@@ -91,7 +84,9 @@ class Buying:
         """Ask for what the agent wants, of one seller for each want, once its document was read."""
         slack = RESELLER_SLACK_EPOCHS if is_reseller else 0
         for want in wants:
-            if self._exchanges.has(view.id, want.document) or self._has_asked(view.id, want):
+            has_bid = self.trader.auctions.has_bid(view.id, want.document)
+            is_bought = self._exchanges.has(view.id, want.document)
+            if has_bid or is_bought or self._has_asked(view.id, want):
                 continue
             await self._pursue(_Quest(view, want, view.commit_last - slack))
 
@@ -114,7 +109,7 @@ class Buying:
                 self._core.library.want(quest.seller, quest.document)
                 return
             if await self._is_usable(quest.want, document):
-                self._request(quest, document)
+                self._go_for(quest, document)
                 return
             log.warning(
                 "another document than the agent wants",
@@ -123,22 +118,21 @@ class Buying:
             )
             quest.refused.add(found)
 
+    def _go_for(self, quest: _Quest, document: Document) -> None:
+        if quest.want.at_auction:
+            self.bidding.look_for(quest.view, quest.want, document)
+        else:
+            self._request(quest, document)
+
     def _seller(self, quest: _Quest) -> tuple[bytes, bytes] | None:
         """(seller, document): the first by name that sells it and was not refused; who gave no document comes last."""
         want, peers = quest.want, self._core.peers
         able = [
             (seller in self._silent, peers[seller].name, seller, document)
-            for seller, document in self._sellers(want.document)
+            for seller, document in self.trader.sellers(want.document)
             if want.seller in (None, peers[seller].name) and (seller, document) not in quest.refused
         ]
         return min(able)[2:] if able else None
-
-    def _sellers(self, wanted: str) -> Iterator[tuple[bytes, bytes]]:
-        """(seller, document) of all who announce a document by this name or id."""
-        for seller, hello in self._core.peers.items():
-            for name, document in hello.documents:
-                if wanted in (name, document.hex()):
-                    yield seller, document
 
     async def _is_usable(self, want: Want, document: Document) -> bool:
         """Does the text have the name under which it was announced, and does the agent take it?"""
@@ -159,10 +153,8 @@ class Buying:
             deliver=quest.deliver,
             expires=min(answer_by(quest.view), quest.deliver),
         )
-        negotiation, trade = self.trader.desk.ask(request)
         wanted = Wanted(quest.want.document, quest.want.seller or "", document)
-        self._purchases[negotiation.id] = wanted
-        self.trader.say(negotiation, trade, wanted)
+        self._purchases[self.trader.ask(request, wanted)] = wanted
 
     async def fetched(self, event: Fetched | NotFetched) -> None:
         """What came of asking for a document: go on with whatever waits for it."""
@@ -182,7 +174,16 @@ class Buying:
     async def consider(
         self, negotiation: Negotiation, terms: Terms, views: Mapping[bytes, QuestionView]
     ) -> None:
-        """Answer an offer as the agent says; what is not under way any more is not answered."""
+        """Answer an offer as the agent says, as long as its question is under way.
+
+        What an auction has set needs no more thought.
+        """
+        bid = self.bidding.asked(negotiation.id)
+        if bid is not None:
+            suits = self.bidding.suits(bid, terms)
+            trade = negotiation.accept() if suits else negotiation.reject("not what was won")
+            self.trader.say(negotiation, trade)
+            return
         wanted, view = self._purchases.get(negotiation.id), views.get(negotiation.request.question)
         if wanted is None or view is None:
             return
@@ -197,7 +198,7 @@ class Buying:
         )
         decision = await self.trader.call(self.trader.agent.consider, offer)
         match decision:
-            case strategy.Accept() if terms.floor == 0 and self._can_pay(terms.price):
+            case strategy.Accept() if terms.floor == 0 and self._promise(negotiation):
                 trade = negotiation.accept()
             case strategy.Counter():
                 price = terms.price if decision.price is None else decision.price
@@ -207,22 +208,17 @@ class Buying:
                 trade = negotiation.reject("too dear")
         self.trader.say(negotiation, trade)
 
-    def _can_pay(self, price: int) -> bool:
-        """Is the price free, beside what is promised already?"""
-        free = self._core.chain.book.view(self._core.keys.public).balance
-        fees = (LOCK_FEES + 1) * self._core.genesis.rules.fee
-        return price == 0 or price + fees + self.reserved() + self.trader.duties.reserved() <= free
+    def _promise(self, negotiation: Negotiation) -> bool:
+        """Is the price free, and has the budget room for it? Then it is held from now on."""
+        price = negotiation.terms.price if negotiation.terms is not None else 0
+        return self.trader.can_pay(price) and self.trader.purse.hold(negotiation.id, price)
 
-    def reserved(self) -> int:
-        """Prices agreed on that are not in the log yet, with their fees, in atomic units."""
-        fee = (LOCK_FEES + 1) * self._core.genesis.rules.fee  # the last one is for an accusation
-        states = (each for state in _PROMISED for each in self.trader.in_state(BUYER, state))
-        agreed = [
-            each.terms.price + fee
-            for each in states
-            if each.terms is not None and each.terms.price and each.id not in self._exchanges.purchases
-        ]
-        return sum(agreed) + self._exchanges.reserved()
+    def confirm(self, negotiation: Negotiation) -> bool:
+        """The seller took the terms that we countered with: promise the price, unless it is no longer there."""
+        is_held = negotiation.role != BUYER or self._promise(negotiation)
+        trade = negotiation.accept() if is_held else negotiation.reject("too dear by now")
+        self.trader.say(negotiation, trade)
+        return is_held
 
     def record(self, negotiation: Negotiation) -> None:
         """The buyer records a promised citation in its log: the seller delivers once it sees that sealed."""
@@ -271,13 +267,17 @@ class Buying:
                 detail=error.detail,
             )
             return None
+        self.trader.counts["deliveries"] += 1
         name = self.trader.name(origin.seller)
-        return Signal(name, origin.seller, origin.commit, origin.document, payload, origin.weight_ppm)
+        about = (name, origin.seller, origin.commit, origin.document, payload)
+        return Signal(*about, origin.weight_ppm, origin.price)
 
     def keep(self, negotiation: Negotiation, event: Encrypted) -> None:
-        """A sealed signal came: its price is the exchanges' to lock."""
-        wanted = self._purchases.get(negotiation.id)
-        if wanted is not None:
+        """A sealed signal came: its price is the exchanges' to lock, unless an auction has."""
+        bid, wanted = self.bidding.asked(negotiation.id), self._purchases.get(negotiation.id)
+        if bid is not None:
+            self._exchanges.keep(negotiation, event, bid.wanted, bid.document, is_locked=True)
+        elif wanted is not None:
             self._exchanges.keep(negotiation, event, wanted.name, wanted.document)
 
     async def receive_key(self, negotiation: Negotiation, event: Opened) -> tuple[bytes, Signal] | None:
@@ -291,12 +291,14 @@ class Buying:
     async def bought(self, negotiation: bytes) -> tuple[bytes, Signal] | None:
         """The question and the signal of a purchase that is open and fits its document. It is read once."""
         purchase = self._exchanges.purchases.get(negotiation)
-        found = purchase.found() if purchase is not None else None
-        if purchase is None or not isinstance(found, Contents):
+        if purchase is None or purchase.key is None:
             return None
         terms = purchase.terms
         if negotiation not in self._read_already:
-            origin = _Origin(terms.seller, terms.commit, purchase.wanted, purchase.weight_ppm)
+            found = purchase.found()
+            if not isinstance(found, Contents):
+                return None
+            origin = _Origin(terms.seller, terms.commit, purchase.wanted, purchase.weight_ppm, terms.price)
             self._read_already[negotiation] = await self._read(origin, purchase.document, found.payload)
         signal = self._read_already[negotiation]
         return None if signal is None else (terms.question, signal)
@@ -319,7 +321,9 @@ class Buying:
 
     def is_waiting(self, question: bytes) -> bool:
         """Is something that we asked for on this question still on its way?"""
-        if self._exchanges.is_waiting(question) or any(quest.view.id == question for quest in self._reading):
+        if any(quest.view.id == question for quest in self._reading):
+            return True
+        if self._exchanges.is_waiting(question) or self.bidding.is_waiting(question):
             return True
         return any(
             negotiation.role == BUYER
@@ -329,8 +333,8 @@ class Buying:
             for negotiation in self.trader.desk
         )
 
-    def advance(self) -> None:
-        """An epoch opened: what was to be asked for by now is given up; what was agreed on is recorded."""
+    async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
+        """An epoch opened: what was to be asked for by now is given up; what was agreed on goes on, and auctions do."""
         self._reading = [quest for quest in self._reading if self._core.epoch <= answer_by(quest.view)]
         held = {negotiation.id for negotiation in self.trader.desk}
         self._purchases = {key: item for key, item in self._purchases.items() if key in held}
@@ -338,3 +342,8 @@ class Buying:
         self._read_already = {key: item for key, item in self._read_already.items() if key in alive}
         for negotiation in self.trader.in_state(BUYER, AGREED):
             self.record(negotiation)
+        await self.bidding.advance(views)
+
+    def forget(self, question: bytes) -> None:
+        """A question is settled."""
+        self.bidding.forget(question)

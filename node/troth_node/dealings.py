@@ -8,9 +8,11 @@ from troth_node.agent import Agent, QuestionView, Signal, Want
 from troth_node.buying import Buying
 from troth_node.duties import Duties
 from troth_node.exchanges import Exchanges
+from troth_node.holds import Holds
 from troth_node.runtime import Runtime
 from troth_node.selling import Selling
 from troth_node.trader import Call, Trader
+from troth_protocol.core import EpochOpened
 from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.market.negotiation import (
     Accepted,
@@ -35,6 +37,7 @@ class Dealings:
         self.buying = Buying(self.trader)
         self.selling = Selling(self.trader)
         self.desk = self.trader.desk
+        self._holds = Holds(self.trader)
 
     @property
     def exchanges(self) -> Exchanges:
@@ -62,8 +65,8 @@ class Dealings:
             case Countered():
                 await self.selling.quote_again(negotiation, event.terms, views)
             case Accepted():
-                self.trader.say(negotiation, negotiation.accept())
-                self._agreed(negotiation)
+                if self.buying.confirm(negotiation):
+                    self._agreed(negotiation)
             case Agreed():
                 self._agreed(negotiation)
             case Delivered():
@@ -79,14 +82,25 @@ class Dealings:
                 pass
         return None
 
+    def notice(self, event: EpochOpened) -> None:
+        """An epoch opened: what is due in the logs does not wait for an agent that is behind."""
+        self.exchanges.notice(event)
+        self.trader.auctions.notice_epoch()
+        self._holds.settle(event)
+
+    def step(self) -> bool:
+        """Something happened in the logs: do what is due; True if a key came."""
+        self.trader.auctions.advance()
+        return self.exchanges.advance()
+
     def _agreed(self, negotiation: Negotiation) -> None:
         """Both have signed: the buyer records it, and what was made before is delivered."""
         self.buying.record(negotiation)
         self.deliver()
 
     def reserved(self) -> int:
-        """Prices agreed on that are not in the log yet, with their fees, in atomic units."""
-        return self.buying.reserved()
+        """Wagers, prices and deposits that are promised and not in the log yet, with their fees, in atomic units."""
+        return self.trader.reserved()
 
     async def opened(self) -> list[tuple[bytes, Signal]]:
         """Question and signal of every purchase that is open: some were opened by the logs alone."""
@@ -100,14 +114,22 @@ class Dealings:
         """Is something that we asked for on this question still on its way?"""
         return self.buying.is_waiting(question)
 
-    async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
-        """An epoch opened: end what silence ended, answer requests that came too early."""
+    def expire(self) -> None:
+        """An epoch opened: end what silence ended, and forget what is long over."""
         self.desk.advance(self.trader.core.epoch)
         self.trader.deals.advance()
-        self.buying.advance()
+
+    async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
+        """An epoch opened: answer requests that came too early, bid and ask for what was won."""
+        await self.buying.advance(views)
         await self.selling.advance(views)
 
     def greet(self, peer: bytes) -> None:
         """A peer is (back) on a link: say again what it has not answered."""
         for trade in self.desk.unanswered(peer):
             self.trader.send(peer, trade)
+
+    def forget(self, question: bytes) -> int:
+        """A question is settled. Returns what our signal on it was bought for, in atomic units."""
+        self.buying.forget(question)
+        return sum(self.exchanges.earned.pop(question, {}).values())

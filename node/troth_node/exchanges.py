@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import Final
 
 from troth_node.duties import OwnCommit
-from troth_node.locks import Locks, is_paying
+from troth_node.locks import FreshLocks, SealedLocks
+from troth_node.wares import Purchase, Sale, sealed_body
 from troth_protocol.core import Core, EpochOpened
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import misdelivery
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
-from troth_protocol.log.ops import Accuse, CommitOp, LockOp, Op, Unlock
+from troth_protocol.log.ops import Accuse, CommitOp, Op, Unlock
 from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Claim, Commit, Lock, Question
 from troth_protocol.log.state import State
@@ -36,11 +35,10 @@ from troth_protocol.market.exchange import (
     ExchangeTerms,
     Misdelivery,
     encrypt_contents,
-    open_exchange,
     sign_terms,
 )
 from troth_protocol.market.negotiation import Encrypted, Negotiation
-from troth_protocol.market.trades import BODIES, Sealed
+from troth_protocol.market.trades import BODIES
 from troth_protocol.wire.codec import Value, decode, encode
 from troth_protocol.wire.crypto import CIPHER_KEY_BYTES, digest
 from troth_protocol.wire.messages import Trade
@@ -54,51 +52,8 @@ UNLOCK_EPOCHS: Final = 3
 #: What a lock burns.
 LOCK_FEES: Final = 3
 _SALE, _PUBLISHED, _PURCHASE = b"s", b"u", b"p"
-
-
-#: Looked at again at every tick, so the verdict is remembered.
-_open = lru_cache(maxsize=256)(open_exchange)
-
-
-@dataclass(frozen=True, slots=True)
-class Sale:
-    """What we sealed for a buyer: the terms and the key. The message that it was sent in is with the negotiation."""
-
-    id: bytes
-    terms: ExchangeTerms
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    """What a seller sealed for us in epoch `first`; the key is None until the seller has published it.
-
-    `wanted` is what the agent asked for, by name or id; `document` says what the payload must be.
-    """
-
-    id: bytes
-    sealed: Sealed
-    terms: ExchangeTerms
-    wanted: str
-    document: Document
-    weight_ppm: int
-    first: int
-    key: bytes | None = None
-
-    def lock(self) -> LockOp:
-        """What pays for it."""
-        return LockOp(self.terms.seller, self.terms.price, self.terms.hash, self.terms.until)
-
-    def found(self) -> Contents | Misdelivery | None:
-        """What the key opens; None as long as it is not known."""
-        if self.key is None:
-            return None
-        return _open(self.terms, self.sealed.ciphertext, self.key)
-
-    def evidence(self) -> bytes:
-        """The proof of a misdelivery, once the key is known."""
-        sealed = self.sealed
-        return misdelivery(sealed.terms, sealed.signature, sealed.ciphertext, self.key or b"")
+#: The `first` of a purchase whose price is locked already: it is never time to lock it.
+_NEVER: Final = -LOCK_LAG_EPOCHS
 
 
 class Exchanges:
@@ -109,11 +64,14 @@ class Exchanges:
         self.sales: dict[bytes, Sale] = {}
         self.purchases: dict[bytes, Purchase] = {}
         self._random = random
+        #: What sales have brought, by question and lock: for as long as the agent has not been told.
+        self.earned: dict[bytes, dict[bytes, int]] = {}
         self._published: set[bytes] = set()
         self._final: set[bytes] = set()
         self._submitted: set[Op] = set()
         self._done: set[bytes] = set()
-        self._locks_of = Locks(core)
+        self._sealed = SealedLocks()
+        self._fresh = FreshLocks()
         for key, data in core.chain.archive.scan(TABLE, b""):
             self._restore(key, decode(data))
 
@@ -122,7 +80,7 @@ class Exchanges:
             case b"s", [bytes(data), bytes(secret)]:
                 self.sales[key[1:]] = Sale(key[1:], EXCHANGE_TERMS.decode(data), secret)
             case b"p", [bytes(body), str(wanted), bytes(text), int(weight_ppm), int(first), list(keys)]:
-                sealed = _sealed(body)
+                sealed = sealed_body(body)
                 terms = EXCHANGE_TERMS.decode(sealed.terms)
                 known = next((item for item in keys if isinstance(item, bytes)), None)
                 about = (wanted, parse_document(text), weight_ppm, first)
@@ -135,10 +93,13 @@ class Exchanges:
 
     # The seller
 
-    def seal(self, negotiation: Negotiation, own: OwnCommit, price: int) -> Trade:
-        """Encrypt a signal under a fresh key and sign the terms: the key is persisted before they leave."""
+    def seal(self, negotiation: Negotiation, own: OwnCommit, price: int, key: bytes | None = None) -> Trade:
+        """Encrypt a signal and sign the terms: the key is persisted before they leave, and the message with them.
+
+        The key is a fresh one, unless an auction has fixed it: all its winners get the same ciphertext.
+        """
         core, network = self.core, self.core.chain.network
-        key = self._random(CIPHER_KEY_BYTES)
+        key = self._random(CIPHER_KEY_BYTES) if key is None else key
         ciphertext = encrypt_contents(key, Contents(own.contribution, own.salt, own.payload))
         terms = ExchangeTerms(
             network=network,
@@ -183,7 +144,7 @@ class Exchanges:
         book, state = self.core.chain.book, self.core.chain.state
         claimed = [
             key
-            for key in self._locks_of.all(sale.terms)
+            for key in self._all_locks(sale.terms)
             if state.find("claims", key, Claim) is not None
             or ("claims", key) in book.view(sale.terms.seller).rows
         ]
@@ -196,7 +157,7 @@ class Exchanges:
         self.advance()
 
     def _advance_sale(self, sale: Sale) -> None:
-        core, sealed = self.core, self._locks_of.sealed(sale.terms)
+        core, sealed = self.core, self._locks(sale.terms)
         if core.epoch > sale.terms.until and not sealed:
             for prefix in (_SALE, _PUBLISHED):
                 core.out.erase(TABLE, prefix + sale.id)
@@ -208,7 +169,7 @@ class Exchanges:
                 self._unlock(sale, key, lock, ())
         for entry in self._final & core.chain.book.stored.keys():
             for (_, key), row in core.chain.book.stored[entry].delta.rows.items():
-                if isinstance(row, Lock) and is_paying(row, sale.terms):
+                if isinstance(row, Lock) and _pays(row, sale.terms):
                     self._unlock(sale, key, row, (entry,))
 
     def _unlock(self, sale: Sale, key: bytes, lock: Lock, deps: tuple[bytes, ...]) -> None:
@@ -221,6 +182,7 @@ class Exchanges:
         if not is_done and self._is_new(op):
             core.out.persist(TABLE, _PUBLISHED + sale.id, encode(True))
             self._published.add(sale.id)
+            self.earned.setdefault(sale.terms.question, {})[key] = lock.amount
             core.submit((op,), deps)
 
     def _is_new(self, op: Op) -> bool:
@@ -233,17 +195,24 @@ class Exchanges:
 
     # The buyer
 
-    def keep(self, negotiation: Negotiation, event: Encrypted, wanted: str, document: Document) -> None:
-        """A sealed signal came: it is persisted before the price is locked.
+    def keep(
+        self,
+        negotiation: Negotiation,
+        event: Encrypted,
+        wanted: str,
+        document: Document,
+        *,
+        is_locked: bool = False,
+    ) -> None:
+        """A sealed signal came: it is persisted before the price is locked, unless an auction has locked it.
 
         After a restart it may come again: it was bought once, and its epoch is the first one.
         """
         if negotiation.id in self.purchases:
             return
+        first = _NEVER if is_locked else self.core.epoch
         weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
-        purchase = Purchase(
-            negotiation.id, event.sealed, event.terms, wanted, document, weight_ppm, self.core.epoch
-        )
+        purchase = Purchase(negotiation.id, event.sealed, event.terms, wanted, document, weight_ppm, first)
         self._write(purchase)
         self.advance()
 
@@ -284,7 +253,7 @@ class Exchanges:
     def is_waiting(self, question: bytes) -> bool:
         """Is something that is sealed for us on this question still to be opened?"""
         return any(
-            purchase.terms.question == question and purchase.key is None and self._is_alive(purchase)
+            purchase.terms.question == question and purchase.key is None and self.is_alive(purchase)
             for purchase in self.purchases.values()
         )
 
@@ -295,7 +264,7 @@ class Exchanges:
         """
         fee = self.core.genesis.rules.fee
         waiting = [each for each in self.purchases.values() if not self._is_done(each)]
-        unlocked = [each for each in waiting if self._can_lock(each) and not self._locks_of.all(each.terms)]
+        unlocked = [each for each in waiting if self._can_lock(each) and not self._all_locks(each.terms)]
         return sum(each.terms.price + LOCK_FEES * fee for each in unlocked) + len(waiting) * fee
 
     def _is_done(self, purchase: Purchase) -> bool:
@@ -304,8 +273,9 @@ class Exchanges:
             self._done.add(purchase.id)
         return purchase.id in self._done
 
-    def _is_alive(self, purchase: Purchase) -> bool:
-        return self._can_lock(purchase) or bool(self._locks_of.all(purchase.terms))
+    def is_alive(self, purchase: Purchase) -> bool:
+        """Is its price locked, or may it still be?"""
+        return self._can_lock(purchase) or bool(self._all_locks(purchase.terms))
 
     def _can_lock(self, purchase: Purchase) -> bool:
         last = min(purchase.first + LOCK_LAG_EPOCHS, purchase.terms.until - LOCK_EPOCHS_MIN)
@@ -313,7 +283,7 @@ class Exchanges:
 
     def _advance_purchase(self, purchase: Purchase) -> None:
         core = self.core
-        locks = self._locks_of.all(purchase.terms)
+        locks = self._all_locks(purchase.terms)
         if not locks and not self._can_lock(purchase):
             if core.chain.state.find("questions", purchase.terms.question, Question) is None:
                 core.out.erase(TABLE, _PURCHASE + purchase.id)
@@ -329,7 +299,7 @@ class Exchanges:
     def _accuse(self, purchase: Purchase) -> None:
         """Once an epoch as long as the claim is in the sealed state: the close that hears it undoes the payment."""
         core, state = self.core, self.core.chain.state
-        is_claimed = any(state.find("claims", key, Claim) for key in self._locks_of.sealed(purchase.terms))
+        is_claimed = any(state.find("claims", key, Claim) for key in self._locks(purchase.terms))
         op = Accuse(purchase.evidence())
         if is_claimed and self._is_new(op):
             core.docket.accuse(op.evidence)
@@ -353,7 +323,7 @@ class Exchanges:
 
     def _learn_from(self, state: State) -> None:
         for purchase in self._keyless():
-            for key in self._locks_of.sealed(purchase.terms, state):
+            for key in self._locks(purchase.terms, state):
                 claim = state.find("claims", key, Claim)
                 if claim is not None:
                     self.learn(purchase.id, claim.preimage)
@@ -366,7 +336,7 @@ class Exchanges:
         unknown = len(self._keyless())
         self._learn_from(core.chain.state)
         for purchase in self._keyless():
-            for key in self._locks_of.all(purchase.terms):
+            for key in self._all_locks(purchase.terms):
                 claim = core.chain.book.view(purchase.terms.seller).rows.get(("claims", key))
                 if isinstance(claim, Claim):
                     self.learn(purchase.id, claim.preimage)
@@ -380,9 +350,16 @@ class Exchanges:
     def _keyless(self) -> list[Purchase]:
         return [purchase for purchase in self.purchases.values() if purchase.key is None]
 
+    def _locks(self, terms: ExchangeTerms, state: State | None = None) -> dict[bytes, Lock]:
+        """The locks of the sealed state that pay under these terms."""
+        chosen = state or self.core.chain.state
+        return dict(self._sealed.find(chosen, terms.buyer, terms.seller, terms.hash))
 
-def _sealed(body: bytes) -> Sealed:
-    found = BODIES.decode(body)
-    if not isinstance(found, Sealed):
-        raise Invalid("bad_row", "exchange")
-    return found
+    def _all_locks(self, terms: ExchangeTerms) -> dict[bytes, Lock]:
+        """Those, and what the buyer's log of this epoch holds."""
+        view = self.core.chain.book.view(terms.buyer)
+        return {**self._locks(terms), **self._fresh.find(view, terms.seller, terms.hash)}
+
+
+def _pays(lock: Lock, terms: ExchangeTerms) -> bool:
+    return (lock.payer, lock.to, lock.hash) == (terms.buyer, terms.seller, terms.hash)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from troth_node import agent as strategy
 from troth_node.agent import QuestionView
+from troth_node.auctions import AUCTION_EPOCHS, SEAL_FEES, OwnLot
 from troth_node.duties import OwnCommit
 from troth_node.exchanges import Exchanges
 from troth_node.trader import Trader, is_promise, terms_of
@@ -15,6 +18,8 @@ from troth_protocol.log.rows import Commit, Promise
 from troth_protocol.market.negotiation import Negotiation
 from troth_protocol.market.trades import Terms
 from troth_protocol.market.transcript import AGREED, SEALED, SELLER
+
+log = structlog.get_logger()
 
 
 class Selling:
@@ -33,17 +38,33 @@ class Selling:
         return self.trader.exchanges
 
     async def quote(self, negotiation: Negotiation, views: Mapping[bytes, QuestionView]) -> None:
-        """Answer a request as the agent says."""
+        """Answer a request as the agent says; what is auctioned is offered to winners alone, for what they pay."""
+        lot = self._lot_of(negotiation)
+        if lot is not None:
+            lock = self.trader.auctions.owed(lot, negotiation.peer)
+            quote = None if lock is None else strategy.Quote(0, lock.amount)
+            self._answer(negotiation, quote, "sold at auction")
+            return
         view = views.get(negotiation.request.question)
         if view is None:
             # The buyer's node may have seen the seal before ours: answer when our epoch opens.
             self._early.append(negotiation)
             return
         quote = await self._ask_agent(negotiation, view, negotiation.request.min_weight_ppm, 0)
+        self._answer(negotiation, quote, "not for sale")
+
+    def _answer(self, negotiation: Negotiation, quote: strategy.Quote | None, reason: str) -> None:
         if quote is None:
-            self.trader.say(negotiation, negotiation.reject("not for sale"))
+            self.trader.say(negotiation, negotiation.reject(reason))
         else:
             self.trader.say(negotiation, negotiation.offer(terms_of(negotiation, quote)))
+
+    def _lot_of(self, negotiation: Negotiation) -> OwnLot | None:
+        """What we have put up, if that is what is asked for."""
+        document = self._core.library.own.get(negotiation.request.document)
+        if document is None:
+            return None
+        return self.trader.auctions.lot_of(negotiation.request.question, document.name)
 
     async def _ask_agent(
         self, negotiation: Negotiation, view: QuestionView, weight_ppm: int, price: int
@@ -71,12 +92,24 @@ class Selling:
         quote = None
         if view is not None:
             quote = await self._ask_agent(negotiation, view, terms.min_weight_ppm, terms.price)
-        if quote is None:
-            self.trader.say(negotiation, negotiation.reject("no deal"))
-        elif quote.min_weight_ppm <= terms.min_weight_ppm and quote.price <= terms.price:
+        if quote is not None and quote.min_weight_ppm <= terms.min_weight_ppm and quote.price <= terms.price:
             self.trader.say(negotiation, negotiation.accept())
         else:
-            self.trader.say(negotiation, negotiation.offer(terms_of(negotiation, quote)))
+            self._answer(negotiation, quote, "no deal")
+
+    async def put_up(self, view: QuestionView, production: strategy.Production, own: OwnCommit) -> None:
+        """Auction what was just committed, if the agent says so and there is time."""
+        lot = await self.trader.call(self.trader.agent.auction, view, production)
+        if not isinstance(lot, strategy.Lot):
+            return
+        if len(self._core.library.own) > 1:
+            log.warning("not auctioned: no bidder could tell which of our documents it is")
+        elif self._core.epoch + AUCTION_EPOCHS > view.commit_last:
+            log.info("not auctioned: what is won would come too late", subject=view.subject)
+        elif not self.trader.can_pay(lot.cap, SEAL_FEES):
+            log.warning("not auctioned: the deposit is not free", cap=lot.cap)
+        else:
+            self.trader.auctions.put_up(own, lot.units, lot.reserve, lot.cap)
 
     def deliver(self) -> None:
         """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys.
@@ -98,7 +131,9 @@ class Selling:
     def _deliver(self, negotiation: Negotiation, own: OwnCommit) -> None:
         price = negotiation.terms.price if negotiation.terms else 0
         if price and self._exchanges.is_final(own) and self._exchanges.is_time(negotiation):
-            self.trader.say(negotiation, self._exchanges.seal(negotiation, own, price))
+            lot = self._lot_of(negotiation)
+            key = None if lot is None else lot.key
+            self.trader.say(negotiation, self._exchanges.seal(negotiation, own, price, key))
         elif not price and self._is_certified(own.id):
             trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
             self.trader.say(negotiation, trade)

@@ -108,6 +108,8 @@ TABLES: Final = (
     "duties",
     "deals",
     "exchanges",
+    "auctions",
+    "purse",
     "documents",
     "evidence",
     "cards",

@@ -216,7 +216,7 @@ def test_rows_are_gone_when_all_is_over():
 def test_a_damaged_row_is_said_so():
     bazaar = Bazaar()
     bazaar.start()
-    for key, row in ((b"s", [b""]), (b"z", True), (b"s", [b"\x80", b"", b""])):
+    for key, row in ((b"s", [b""]), (b"z", True), (b"s", [b"\x80", b"", b"", False])):
         disk = bazaar.seats[0].disk
         disk.tables[TABLE] = {key: encode(row)}
         with pytest.raises(Invalid):
