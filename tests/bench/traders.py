@@ -48,7 +48,7 @@ class BenchSeller(Agent):
 class BenchBuyer(Agent):
     """Pays what it is asked; what to buy is ordered."""
 
-    budget = PRICE
+    budget = 1_000_000 * PRICE
     is_quick = True
 
 

@@ -33,7 +33,7 @@ PRICE: Final = TOKEN // 10
 BOND: Final = 100 * TOKEN
 EPOCH_MS: Final = 800
 #: Two nodes keep 256 negotiations with each other at most, each for about six epochs.
-PER_EPOCH: Final = 36
+PER_EPOCH: Final = 24
 #: No question is settled while the run lasts, so that the traders' stores keep what they bought and sold.
 PHASES: Final = Phases(commit=6, attest=1_000, reveal=2, attest_reveal=2)
 #: After the last request: the last lock is refunded, the last claim paid, all stores agree.
@@ -67,7 +67,7 @@ class HintSeller(Bystander):
 class HintBuyer(Bystander):
     """Buys every hint until it is told that it has enough."""
 
-    budget = PRICE
+    budget = FOREVER * PRICE
 
     def open(self, options: Mapping[str, Json]) -> None:
         """Who says so: a file."""
