@@ -169,8 +169,11 @@ class TradeLoop(KillLoop):
             self._until(self.supervisor.is_up, START_LIMIT_S, "not all nodes are up")
             for number, moment in enumerate(moments):
                 side = self.sides[number % len(self.sides)]
-                said = self.said[side] + (moment - (moments[number - 1] if number else 0)) * SAYS[side]
-                self._until(partial(self._has_said, side, said), limit_s, f"signal {moment:.0f} never comes")
+                self._until(partial(self._has, moment), limit_s, f"signal {moment:.0f} never comes")
+                last = self.said[side] + self._rng.randint(1, SAYS[side] * PER_EPOCH)
+                self._until(
+                    partial(self._has_said, side, last), limit_s, f"word {last} of the {side} never comes"
+                )
                 self._kill_one(next(p for p in self.supervisor.processes if p.plan.name == side))
                 say(f"{side} killed, {self.bought} signals bought, epoch {self._most()}")
             self._until(partial(self._has, count), limit_s, f"{count} signals never come")
@@ -182,7 +185,7 @@ class TradeLoop(KillLoop):
         check_swarm(self.plan, self.directory, self.finals, self.outcome)
         return keep_books(Traders(self.plan, self.directory, SELLER, BUYER, PRICE))
 
-    def _has_said(self, side: str, count: float) -> bool:
+    def _has_said(self, side: str, count: int) -> bool:
         return self.said[side] >= count
 
     def _has(self, count: float) -> bool:
