@@ -19,8 +19,10 @@ from pathlib import Path
 from troth_node.agent import (
     Accept,
     Agent,
+    Auction,
     Forecast,
     Json,
+    Lot,
     Offer,
     Production,
     QuestionView,
@@ -37,6 +39,8 @@ from troth_protocol.genesis import Topic
 from troth_protocol.insight.flow import FlowNode, FlowResult, Record, flow, rise
 from troth_protocol.insight.prior import compute_prior
 from troth_protocol.insight.score import Scores, Wager, score_question
+from troth_protocol.market.auction import Award, compute_winners
+from troth_protocol.market.auction import Offer as BidOffer
 from troth_protocol.wire.codec import Value, encode
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import PPM
@@ -64,6 +68,8 @@ class Open:
     view: QuestionView
     topic: Topic
     made: dict[str, Contribution] = field(default_factory=dict)
+    awards: dict[str, Award] = field(default_factory=dict)
+    sold: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -76,6 +82,8 @@ class Books:
     emission: int = 0
     received: int = 0
     paid: int = 0
+    sold: int = 0
+    bought: int = 0
     forecasts: int = 0
     loss: float = 0.0
     prior_loss: float = 0.0
@@ -131,8 +139,9 @@ class Economy:
         return {name: found.get(name, 0.0) for name in self.named("seller", "processor")}
 
     def income(self) -> dict[str, float]:
-        """What each seller received for citations, in tokens."""
-        return {name: self.books[name].received / ATOMS for name in self.named("seller", "processor")}
+        """What each seller received for citations and by prices, in tokens."""
+        sellers = self.named("seller", "processor")
+        return {name: (self.books[name].received + self.books[name].sold) / ATOMS for name in sellers}
 
     def ask(self, topic: Topic, index: int, epoch: int) -> Open:
         """Open a question and have every agent contribute to it what it will."""
@@ -182,28 +191,74 @@ class Economy:
             if want.document not in agent.documents or want.seller not in {None, seller}:
                 continue
             made = self._contribute(question, seller, waiting)
-            weight = self._negotiate(question.view, buyer, seller, want)
-            if made and weight is not None and weight <= room and isinstance(made.output, Production):
+            if made is None or not isinstance(made.output, Production):
+                continue
+            deal = self._deal(question, buyer, seller, want, made.output)
+            if deal is not None and deal[0] <= room:
+                weight, price = deal
                 key = self.nodes[seller].keys.public
-                signals.append(Signal(seller, key, made.commit, want.document, made.output.payload, weight))
+                about = (seller, key, made.commit, want.document, made.output.payload)
+                signals.append(Signal(*about, weight, price))
+                self._pay_price(question, buyer, seller, price)
                 return
 
-    def _negotiate(self, view: QuestionView, buyer: str, seller: str, want: Want) -> int | None:
-        """The weight that both sides agree on, or None."""
+    def _deal(
+        self, question: Open, buyer: str, seller: str, want: Want, production: Production
+    ) -> tuple[int, int] | None:
+        """The weight and the price that both sides agree on or an auction sets, or None."""
+        if not want.at_auction:
+            return self._negotiate(question.view, buyer, seller, want)
+        if seller not in question.awards:
+            lot = self.agents[seller].auction(question.view, production)
+            question.awards[seller] = self._award(question.view, seller, want.document, lot)
+        award = question.awards[seller]
+        return (0, award.price) if self.nodes[buyer].keys.public in award.winners else None
+
+    def _award(self, view: QuestionView, seller: str, document: str, lot: Lot | None) -> Award:
+        """Everybody who wants it at auction bids; of equal bids the first by name wins."""
+        if lot is None:
+            return Award(0, ())
+        shown = Auction(seller, self.nodes[seller].keys.public, view, document, lot.units, lot.cap)
+        bidders = [
+            name
+            for name, agent in self.agents.items()
+            if any(want.at_auction and want.document == document for want in agent.wants(view))
+        ]
+        bids = {name: self.agents[name].bid(shown) or 0 for name in bidders}
+        offers = [
+            BidOffer(self.nodes[name].keys.public, min(amount, lot.cap), name.encode())
+            for name, amount in bids.items()
+            if amount
+        ]
+        return compute_winners(offers, lot.units, lot.reserve)
+
+    def _negotiate(self, view: QuestionView, buyer: str, seller: str, want: Want) -> tuple[int, int] | None:
+        """The weight and the price that both sides agree on, or None."""
         keys = {name: self.nodes[name].keys.public for name in (buyer, seller)}
-        weight = want.min_weight_ppm
+        weight, price = want.min_weight_ppm, 0
         for turn in range(NEGOTIATION_ROUNDS):
-            quote = self.agents[seller].quote(Request(buyer, keys[buyer], view, want.document, weight, turn))
+            request = Request(buyer, keys[buyer], view, want.document, weight, turn, price)
+            quote = self.agents[seller].quote(request)
             if quote is None:
                 return None
-            offer = Offer(seller, keys[seller], view, want.document, quote.min_weight_ppm, turn)
+            deal = (quote.min_weight_ppm, quote.price)
+            offer = Offer(seller, keys[seller], view, want.document, deal[0], turn, deal[1])
             decision = self.agents[buyer].consider(offer)
             if isinstance(decision, Accept):
-                return quote.min_weight_ppm
+                return deal
             if not isinstance(decision, CounterOffer):
                 return None
             weight = decision.min_weight_ppm
+            price = deal[1] if decision.price is None else decision.price
         return None
+
+    def _pay_price(self, question: Open, buyer: str, seller: str, price: int) -> None:
+        for name, change in ((buyer, -price), (seller, price)):
+            self.books[name].free += change
+            self.books[name].balance += change
+        self.books[buyer].bought += price
+        self.books[seller].sold += price
+        question.sold[seller] += price
 
     def _settle(self, question: Open) -> None:
         view, rules = question.view, self.plan.genesis.rules
@@ -286,9 +341,9 @@ class Economy:
         ppm = made.output.ppm if isinstance(made.output, Forecast) else None
         income, paid = emission + flows.received[made.commit], flows.paid_out[made.commit]
         net = income - paid + back - made.wager
-        self.agents[made.author].observe(
-            Result(question.view, outcome, ppm, tuple(made.signals), income, paid, made.wager, back, net)
-        )
+        bought = sum(signal.price for signal in made.signals)
+        about = (question.view, outcome, ppm, tuple(made.signals), income, paid, made.wager, back, net)
+        self.agents[made.author].observe(Result(*about, question.sold[made.author], bought))
         if ppm is not None:
             books = self.books[made.author]
             books.forecasts += 1
@@ -302,7 +357,7 @@ def table(economy: Economy) -> str:
     levels = ", ".join(
         f"level {level} {amount / ATOMS:.2f}" for level, amount in sorted(economy.levels.items())
     )
-    heads = ("log loss", "prior", "gain", "wagers", "emission", "paid", "balance")
+    heads = ("log loss", "prior", "gain", "wagers", "emission", "paid", "bought", "balance")
     return "\n".join(
         [
             f"{economy.settled} questions settled, {len(economy.nodes)} agents; losses in nats, amounts in tokens",
@@ -310,7 +365,8 @@ def table(economy: Economy) -> str:
             f"{'forecaster':<14}" + "".join(f"{head:>10}" for head in heads),
             *(_forecaster(name, economy.books[name]) for name in economy.named("forecaster")),
             "",
-            f"{'seller':<14}" + "".join(f"{head:>14}" for head in ("received", "passed on", "contribution")),
+            f"{'seller':<14}"
+            + "".join(f"{head:>14}" for head in ("received", "sold", "passed on", "contribution")),
             *(_seller(name, economy.books[name], contribution) for name in _best_first(contribution)),
             "",
             f"rank correlation of what sellers received and contributed: {rank_correlation(income, contribution):.3f}",
@@ -322,7 +378,7 @@ def table(economy: Economy) -> str:
 def _forecaster(name: str, books: Books) -> str:
     count = max(1, books.forecasts)
     losses = (books.loss / count, books.prior_loss / count, books.gain)
-    amounts = (books.won, books.emission, books.paid, books.balance)
+    amounts = (books.won, books.emission, books.paid, books.bought, books.balance)
     return (
         f"{name:<14}"
         + "".join(f"{nats:>10.4f}" for nats in losses)
@@ -331,8 +387,8 @@ def _forecaster(name: str, books: Books) -> str:
 
 
 def _seller(name: str, books: Books, contribution: Mapping[str, float]) -> str:
-    received, paid = books.received / ATOMS, books.paid / ATOMS
-    return f"{name:<14}{received:>14.3f}{paid:>14.3f}{contribution[name]:>14.2f}"
+    received, sold, paid = books.received / ATOMS, books.sold / ATOMS, books.paid / ATOMS
+    return f"{name:<14}{received:>14.3f}{sold:>14.3f}{paid:>14.3f}{contribution[name]:>14.2f}"
 
 
 def _best_first(contribution: Mapping[str, float]) -> Sequence[str]:

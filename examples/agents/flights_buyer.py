@@ -1,7 +1,8 @@
 """Buyers: they predict from any coalition of what they bought, so they can say what each signal was worth to them.
 
 A signal's worth in a round is its exact Shapley value of the log score, in nats. Multiplicative weights turn past worth
-into citation weights, and half of a source's current share is the most that a buyer promises it in a negotiation.
+into citation weights, and half of a source's current share is the most that a buyer promises it in a negotiation. What
+has a price may cost that share of what a question brings; it is not cited besides. Who does harm is asked no more.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import numpy as np
 from flights_common import FlightsAgent
 from flights_documents import from_payload
 from flights_models import LinearModels, MaskedTrees, Model
+from flights_prices import AUCTION, Worth, is_for_sale
 from flights_risk import airport_block, history_outcomes, names_of, sample, sample_blocks
 from flights_table import DATA, Floats, Slots, load_table
 
 from troth_node.agent import (
     Accept,
+    Auction,
     Counter,
     Decision,
     Forecast,
@@ -37,15 +40,18 @@ from troth_protocol.wire.schema import PPM
 EPSILON_PPM = 10_000
 SAMPLE_STEP = 31
 LEAST_NATS = 0.02
+#: A seller whose signals have cost a buyer more than so much a round, after so many rounds, is dropped.
+HARM_NATS, TRIAL_ROUNDS = 0.03, 60
 
 
 class Buyer(FlightsAgent):
     """Buys the documents named in `buys`, each with its seller after an @ where it matters.
 
-    Options: `buys` replaces the class's list.
+    Options: `buys` replaces the class's list; `bids` names what of it is sold at auction, where there is time for one.
     """
 
     buys: tuple[str, ...] = ()
+    bids: tuple[str, ...] = ()
     trees = False
     rate = 0.2
 
@@ -60,11 +66,15 @@ class Buyer(FlightsAgent):
         super().open(options)
         buys = options.get("buys")
         self.buys = tuple(map(str, buys)) if isinstance(buys, list) else self.buys
+        bids = options.get("bids")
+        self.bids = tuple(map(str, bids)) if isinstance(bids, list) else self.bids
+        self.value = Worth()
         self.inputs = [document.partition("@")[0] for document in self.buys]
         self.sources: dict[str, str] = {}
         self.model = self.make_model()
         self._pending: dict[bytes, tuple[list[str], Floats]] = {}
         self._credit: dict[str, float] = {}
+        self._credited: dict[str, int] = {}
         self._cited: dict[str, int] = {}
         self._rounds = self._settled = 0
         self.expected = self.backtest()
@@ -86,24 +96,51 @@ class Buyer(FlightsAgent):
 
     def wants(self, question: QuestionView) -> list[Want]:
         split = [document.partition("@") for document in self.buys]
-        return [Want(document, self.limit(document) // 2, seller or None) for document, _, seller in split]
+        return [
+            Want(document, 0, seller or None, at_auction=True)
+            if document in self.bids and is_for_sale(AUCTION, question)
+            else Want(document, self.limit(document) // 2, seller or None)
+            for document, _, seller in split
+            if not self.is_dropped(document)
+        ]
+
+    def is_dropped(self, document: str) -> bool:
+        """Has what was bought under this name done harm for long enough?"""
+        source = self.sources.get(document, "")
+        rounds = self._credited.get(source, 0)
+        return rounds >= TRIAL_ROUNDS and self._credit[source] < -HARM_NATS * rounds
 
     def consider(self, offer: Offer) -> Decision:
-        limit = self.limit(offer.document)
-        if offer.min_weight_ppm <= limit:
+        limit, pay = self.limit(offer.document), self.pay_for(offer.document)
+        if offer.min_weight_ppm <= limit and offer.price <= pay:
             return Accept()
-        return Counter(limit) if offer.round == 0 else Reject()
+        counter = Counter(min(offer.min_weight_ppm, limit), min(offer.price, pay))
+        return counter if offer.round == 0 and (pay or not offer.price) else Reject()
+
+    def bid(self, auction: Auction) -> int | None:
+        """What it is worth."""
+        return self.pay_for(auction.document)
+
+    def pay_for(self, document: str) -> int:
+        """The highest price: its share of the credit, of what a question brings."""
+        return self.value.of(self.share(document))
+
+    def share(self, document: str) -> float:
+        """A document's share of the credit, among all that it buys."""
+        sources = [self.sources.get(name, name) for name in self.inputs]
+        return self.worth.shares(sources)[self.inputs.index(document)]
 
     def limit(self, document: str) -> int:
         """The most that it promises to cite a document's seller with: half of what it would cite it with now."""
-        sources = [self.sources.get(name, name) for name in self.inputs]
-        share = self.worth.shares(sources)[self.inputs.index(document)]
-        return int(self.cite_ppm * share) // 2
+        return int(self.cite_ppm * self.share(document)) // 2
 
     def allocate(
         self, question: QuestionView, signals: Sequence[Signal], output: Production | Forecast
     ) -> dict[bytes, int]:
         weights = super().allocate(question, signals, output)
+        for signal in signals:
+            if signal.price:
+                weights.pop(signal.commit, None)
         self._rounds += 1
         for signal in signals:
             cited = self._cited.get(signal.source, 0)
@@ -143,7 +180,12 @@ class Buyer(FlightsAgent):
         self._settled += 1
         for source, nats in found.items():
             self._credit[source] = self._credit.get(source, 0.0) + nats
+            self._credited[source] = self._credited.get(source, 0) + 1
         return found
+
+    def observe(self, result: Result) -> None:
+        super().observe(result)
+        self.value.learn(result)
 
     def report(self) -> dict[str, Json]:
         """Adds by source: `credit_nats`, summed Shapley values of the log score; `cited_ppm`, mean citation weights."""

@@ -6,17 +6,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flights_documents import to_payload
+from flights_prices import AUCTION, CITATION, PRICE, Till, is_for_sale
 from flights_risk import data, names_of
 from flights_table import DATA, Slots, load_table
 
-from troth_node.agent import Agent, Json, Production, QuestionView, Quote, Request, Signal
+from troth_node.agent import Agent, Json, Lot, Production, QuestionView, Quote, Request, Result, Signal
+
+#: What it asks and what it takes, in per cent of its mean; bids go up to so many times that.
+MARKUP, MARKDOWN = 110, 80
+CAP_PRICES = 10
 
 
 class FlightsAgent(Agent):
-    """Reads the table, attests what happened, and sells at an asking weight, or for less when countered."""
+    """Reads the table, attests what happened, and sells at an asking weight, or for less when countered.
+
+    Options: `sale`, how it sells where there is time for it: by "citation", for a "price" or at "auction", the latter
+    two for what it has earned with a delivery on average; `units`, how many it auctions.
+    """
 
     ask_ppm = 60_000
     least_ppm = 5_000
+    sale = CITATION
+    units = 1
     is_quick = True
 
     @classmethod
@@ -26,6 +37,9 @@ class FlightsAgent(Agent):
     def open(self, options: Mapping[str, Json]) -> None:
         super().open(options)
         self.table = load_table(Path(str(options.get("data", DATA))))
+        self.sale = str(options.get("sale", self.sale))
+        self.units = int(str(options.get("units", self.units)))
+        self.till = Till()
 
     def describe(self, document: str) -> str | None:
         """What the examples ship; of all spotters there is one text, with places for airport and lag."""
@@ -40,9 +54,30 @@ class FlightsAgent(Agent):
         return max(0, int(self.table.outcome(Slots.of(question.subject))[0]))
 
     def quote(self, request: Request) -> Quote | None:
-        if request.document not in self.documents:
+        """By weight or by price: first what it would like, then what it takes. What it auctions nobody else gets."""
+        how = self.sale_on(request.question)
+        if request.document not in self.documents or how == AUCTION:
             return None
+        if request.round == 0:
+            self.till.ask(request.question.id)
+        if how == PRICE:
+            asked = self.till.price() * (MARKUP if request.round == 0 else MARKDOWN) // 100
+            return Quote(0, max(request.price, asked))
         return Quote(max(request.min_weight_ppm, self.ask_ppm if request.round == 0 else self.least_ppm))
+
+    def sale_on(self, question: QuestionView) -> str:
+        """How it sells on this question."""
+        return self.sale if is_for_sale(self.sale, question) else CITATION
+
+    def auction(self, question: QuestionView, production: Production) -> Lot | None:
+        """A few units, from what a delivery brings on average on."""
+        if self.sale_on(question) != AUCTION:
+            return None
+        return Lot(self.units, self.till.price(), CAP_PRICES * self.till.price())
+
+    def observe(self, result: Result) -> None:
+        super().observe(result)
+        self.till.learn(result)
 
 
 class DataSeller(FlightsAgent):

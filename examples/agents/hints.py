@@ -32,9 +32,10 @@ class HintSeller(Witness):
 
 
 class HintBuyer(Witness):
-    """Pays up to three tokens for a hint and leans on it."""
+    """Pays up to three tokens for a hint, eight for all, and leans on it."""
 
-    budget = 3 * TOKEN
+    budget = 8 * TOKEN
+    pay = 3 * TOKEN
 
     def wants(self, question: QuestionView) -> list[Want]:
         return [Want("coin/hint", min_weight_ppm=0)]

@@ -42,12 +42,14 @@ class QuestionView:
 class Want:
     """What an agent would like to buy: a document, what it offers to cite at least, and from whom (None: anyone).
 
-    `document` is a name, or the 64 hex digits of one text's id.
+    `document` is a name, or the 64 hex digits of one text's id. What is wanted `at_auction` is not asked for: whoever
+    puts it up is bid for.
     """
 
     document: str
     min_weight_ppm: int
     seller: str | None = None
+    at_auction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,32 @@ Decision: TypeAlias = Accept | Counter | Reject
 
 
 @dataclass(frozen=True, slots=True)
+class Lot:
+    """A signal put up for auction: so many units, the least price, and the deposit, which no bid exceeds.
+
+    Amounts in atomic units, 1 <= reserve <= cap. The seller deposits the cap as well, until it has opened its reserve.
+    """
+
+    units: int
+    reserve: int
+    cap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Auction:
+    """Something that this agent wants is up for auction: the highest `units` bids win, and pay the first that loses."""
+
+    seller: str
+    seller_key: bytes
+    question: QuestionView
+    document: str
+    units: int
+    cap: int
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
-    """A delivered signal: who committed what, and the weight that its citation must have at least."""
+    """A delivered signal: who committed what, the weight that its citation must have at least, and what it has cost."""
 
     seller: str
     seller_key: bytes
@@ -128,6 +154,7 @@ class Signal:
     document: str
     payload: Value
     weight_ppm: int
+    price: int = 0
 
     @property
     def source(self) -> str:
@@ -164,7 +191,8 @@ class Result:
 
     `outcome` is None when the oracle voided the question. `income` is its net emission (negative if it lost) and what
     others paid to cite it, `paid` what it paid to those it cites, `wager` and `back` what it staked and got back;
-    `net` = income − paid + back − wager.
+    `net` = income − paid + back − wager. `sold` is what its signal was bought for, `bought` what signals have cost it,
+    by fixed prices and at auctions.
     """
 
     question: QuestionView
@@ -176,6 +204,8 @@ class Result:
     wager: int
     back: int
     net: int
+    sold: int = 0
+    bought: int = 0
 
 
 class Agent:
@@ -184,10 +214,12 @@ class Agent:
     Class attributes to set: `documents`, the names of what it sells; `topics`, what its card says that it deals in
     (default: all that the network has); `ask_ppm`, the citation weight that its card and offers ask for (0: none is
     said; what binds is `quote`); `cite_ppm`, how much of its income it cites in
-    all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `budget`, the highest
-    price that it pays for one, and `price`, what it asks for one, both in atomic units; `rate`, the learning
-    rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within a few milliseconds, so that
-    they need no worker thread (a node whose agent says so and then waits for a network misses votes).
+    all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `price`, what it asks
+    for one; `budget`, what it spends on prices in all, promises, bids and what is locked included: its node sees to
+    that; `pay`, the highest price that it pays for one (None: whatever the budget allows), all three in atomic
+    units; `rate`, the learning rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within
+    a few milliseconds, so that they need no worker thread (a node whose agent says so and then waits for a network
+    misses votes).
     """
 
     documents: tuple[str, ...] = ()
@@ -196,6 +228,7 @@ class Agent:
     cite_ppm: int = 800_000
     pay_ppm: int = 200_000
     budget: int = 0
+    pay: int | None = None
     price: int = 0
     rate: float = 1.0
     is_quick: bool = False
@@ -238,13 +271,28 @@ class Agent:
     def consider(self, offer: Offer) -> Decision:
         """Whether to take an offer. Default: up to `pay_ppm`; above it, one counter with `pay_ppm`, then no.
 
-        A price above `budget` is refused, and so is a floor.
+        A price above `pay` is refused, and so is a floor.
         """
-        if max(offer.price, offer.floor) > self.budget:
+        if max(offer.price, offer.floor) > (self.budget if self.pay is None else self.pay):
             return Reject()
         if offer.min_weight_ppm <= self.pay_ppm:
             return Accept()
         return Counter(self.pay_ppm) if offer.round == 0 else Reject()
+
+    def auction(self, question: QuestionView, production: Production) -> Lot | None:
+        """Whether to auction what was just made, instead of selling it to whoever asks. Default: no.
+
+        It is sold by auction alone: `quote` is not called for it. Only a signal of a seller of one document can be.
+        """
+        return None
+
+    def bid(self, auction: Auction) -> int | None:
+        """The most that it would pay for what it wants at auction, in atomic units; None: no bid. Default: `pay`.
+
+        What winners pay does not depend on their own bids, so the best bid is what the signal is worth. A bid is cut
+        to the cap, and is made only if the budget has room for the cap, which is deposited.
+        """
+        return self.pay
 
     def produce(self, question: QuestionView, signals: Sequence[Signal]) -> Production | None:
         """The signal it sells for this question, made from what it bought. Default: none."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from troth_node.inspection import read_seal, read_state
 from troth_node.storage.store import Store
+from troth_node.turnover import Turnover
 from troth_protocol.close.chain import Chain
 from troth_protocol.close.execute import Closed
 from troth_protocol.close.findings import Findings, load_findings
@@ -163,6 +164,7 @@ class History:
     state: State = field(default_factory=State)
     entries: int = 0
     evidence: int = 0
+    turnover: Turnover = field(default_factory=Turnover)
 
     def offences(self) -> list[Offence]:
         """Everything that was punished."""
@@ -213,9 +215,12 @@ def _replay_epoch(store: Store, chain: Chain, signed: SignedSeal, history: Histo
             case _:
                 raise Invalid("bad_row", "entry row")
     absorb(chain, chain.out, items)
-    closed = chain.close(cut, chain.logs(cut))
-    history.entries += sum(len(log) for log in chain.logs(cut).values())
+    logs, before = chain.logs(cut), chain.state
+    closed = chain.close(cut, logs)
+    history.entries += sum(map(len, logs.values()))
     history.evidence += len(cut.evidence)
+    history.turnover.evidence += len(cut.evidence)
+    history.turnover.add(before, closed, logs)
     chain.advance(signed, closed, Chunks(data))
     chain.out.drain()
     history.closes.append(closed)

@@ -15,18 +15,17 @@ So a crash between any two steps loses time, never the price or the key. A lock 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from troth_node.duties import OwnCommit
+from troth_node.locks import FreshLocks, SealedLocks
+from troth_node.wares import Purchase, Sale, sealed_body, signed_of, signed_row
 from troth_protocol.core import Core, EpochOpened
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import misdelivery
-from troth_protocol.log.agreement import AGREEMENT, SignedAgreement
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
-from troth_protocol.log.ops import Accuse, Agree, CommitOp, LockOp, Op, Unlock
+from troth_protocol.log.ops import Accuse, CommitOp, Op, Unlock
 from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Claim, Commit, Lock, Promise, Question
 from troth_protocol.log.state import State
@@ -37,11 +36,10 @@ from troth_protocol.market.exchange import (
     ExchangeTerms,
     Misdelivery,
     encrypt_contents,
-    open_exchange,
     sign_terms,
 )
 from troth_protocol.market.negotiation import Encrypted, Negotiation
-from troth_protocol.market.trades import BODIES, Sealed
+from troth_protocol.market.trades import BODIES
 from troth_protocol.wire.codec import Value, decode, encode
 from troth_protocol.wire.crypto import CIPHER_KEY_BYTES, digest
 from troth_protocol.wire.messages import Trade
@@ -55,70 +53,8 @@ UNLOCK_EPOCHS: Final = 3
 #: What a lock burns.
 LOCK_FEES: Final = 3
 _SALE, _PUBLISHED, _PURCHASE = b"s", b"u", b"p"
-
-
-#: Looked at again at every tick, so the verdict is remembered.
-_open = lru_cache(maxsize=256)(open_exchange)
-
-
-@dataclass(frozen=True, slots=True)
-class Sale:
-    """What we sealed for a buyer: the terms, the key, and the message that it was sent in.
-
-    `promise` is the agreement that promises a citation besides, if it does.
-    """
-
-    id: bytes
-    terms: ExchangeTerms
-    key: bytes
-    trade: Trade
-    promise: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    """What a seller sealed for us in epoch `first`; the key is None until the seller has published it.
-
-    `wanted` is what the agent asked for, by name or id; `document` says what the payload must be.
-    """
-
-    id: bytes
-    sealed: Sealed
-    terms: ExchangeTerms
-    wanted: str
-    document: Document
-    weight_ppm: int
-    first: int
-    key: bytes | None = None
-    agreement: SignedAgreement | None = None
-
-    @property
-    def min_wager(self) -> int:
-        """The least wager with which its citation was promised, in atomic units."""
-        return 0 if self.agreement is None else AGREEMENT.decode(self.agreement.agreement).min_wager
-
-    def lock(self) -> LockOp:
-        """What pays for it."""
-        return LockOp(self.terms.seller, self.terms.price, self.terms.hash, self.terms.until)
-
-    def ops(self) -> tuple[Op, ...]:
-        """The lock, behind the promise if there is one: what is sealed is at hand, so its key will bind it."""
-        if self.agreement is None:
-            return (self.lock(),)
-        signed, terms = self.agreement, self.terms
-        parties = (signed.agreement, signed.buyer_signature, signed.seller_signature)
-        return Agree(*parties, hash=terms.hash, commit=terms.commit), self.lock()
-
-    def found(self) -> Contents | Misdelivery | None:
-        """What the key opens; None as long as it is not known."""
-        if self.key is None:
-            return None
-        return _open(self.terms, self.sealed.ciphertext, self.key)
-
-    def evidence(self) -> bytes:
-        """The proof of a misdelivery, once the key is known."""
-        sealed = self.sealed
-        return misdelivery(sealed.terms, sealed.signature, sealed.ciphertext, self.key or b"")
+#: The `first` of a purchase whose price is locked already: it is never time to lock it.
+_NEVER: Final = -LOCK_LAG_EPOCHS
 
 
 class Exchanges:
@@ -129,18 +65,22 @@ class Exchanges:
         self.sales: dict[bytes, Sale] = {}
         self.purchases: dict[bytes, Purchase] = {}
         self._random = random
+        #: What sales have brought, by question and lock: for as long as the agent has not been told.
+        self.earned: dict[bytes, dict[bytes, int]] = {}
         self._published: set[bytes] = set()
         self._final: set[bytes] = set()
         self._submitted: set[Op] = set()
+        self._done: set[bytes] = set()
+        self._sealed = SealedLocks()
+        self._fresh = FreshLocks()
         for key, data in core.chain.archive.scan(TABLE, b""):
             self._restore(key, decode(data))
 
     def _restore(self, key: bytes, value: Value) -> None:
         match key[:1], value:
-            case b"s", [bytes(body), bytes(signature), bytes(secret), list(promises)]:
-                terms = EXCHANGE_TERMS.decode(_sealed(body).terms)
+            case b"s", [bytes(data), bytes(secret), list(promises)]:
                 promise = next((item for item in promises if isinstance(item, bytes)), None)
-                self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature), promise)
+                self.sales[key[1:]] = Sale(key[1:], EXCHANGE_TERMS.decode(data), secret, promise)
             case b"p", [
                 bytes(body),
                 str(wanted),
@@ -150,11 +90,11 @@ class Exchanges:
                 list(keys),
                 list(signed),
             ]:
-                sealed = _sealed(body)
+                sealed = sealed_body(body)
                 terms = EXCHANGE_TERMS.decode(sealed.terms)
                 known = next((item for item in keys if isinstance(item, bytes)), None)
                 about = (wanted, parse_document(text), weight_ppm, first)
-                found = Purchase(key[1:], sealed, terms, *about, known, _signed(signed))
+                found = Purchase(key[1:], sealed, terms, *about, known, signed_of(signed))
                 self.purchases[found.id] = found
             case b"u", True:
                 self._published.add(key[1:])
@@ -163,10 +103,13 @@ class Exchanges:
 
     # The seller
 
-    def seal(self, negotiation: Negotiation, own: OwnCommit, price: int) -> Trade:
-        """Encrypt a signal under a fresh key and sign the terms: key and ciphertext are persisted before they leave."""
+    def seal(self, negotiation: Negotiation, own: OwnCommit, price: int, key: bytes | None = None) -> Trade:
+        """Encrypt a signal and sign the terms: the key is persisted before they leave, and the message with them.
+
+        The key is a fresh one, unless an auction has fixed it: all its winners get the same ciphertext.
+        """
         core, network = self.core, self.core.chain.network
-        key = self._random(CIPHER_KEY_BYTES)
+        key = self._random(CIPHER_KEY_BYTES) if key is None else key
         ciphertext = encrypt_contents(key, Contents(own.contribution, own.salt, own.payload))
         terms = ExchangeTerms(
             network=network,
@@ -180,12 +123,13 @@ class Exchanges:
             price=price,
             until=self._until(negotiation),
         )
-        trade = negotiation.sealed(*sign_terms(core.keys, terms), ciphertext)
+        data, signature = sign_terms(core.keys, terms)
+        trade = negotiation.sealed(data, signature, ciphertext)
         is_promise = negotiation.terms is not None and negotiation.terms.is_promise
         promise = negotiation.agreement_id if is_promise else None
-        row = encode([trade.body, trade.signature, key, [] if promise is None else [promise]])
+        row = encode([data, key, [] if promise is None else [promise]])
         core.out.persist(TABLE, _SALE + negotiation.id, row, once=True)
-        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, trade, promise)
+        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, promise)
         return trade
 
     def _until(self, negotiation: Negotiation) -> int:
@@ -204,13 +148,6 @@ class Exchanges:
         op = CommitOp(own.question, own.digest(core.chain.network, core.keys.public), own.wager)
         is_certified = ("commits", own.id) in core.chain.book.view(core.keys.public).rows
         return is_certified and not core.author.holds(op)
-
-    def unheard(self, peer: bytes) -> Iterator[Trade]:
-        """What this peer may not have got before we stopped: sealed signals that it has not locked the price of."""
-        for sale in self.sales.values():
-            is_open = self.core.epoch + LOCK_EPOCHS_MIN <= sale.terms.until
-            if sale.terms.buyer == peer and is_open and not self._locks(sale.terms):
-                yield sale.trade
 
     def published(self, negotiation: bytes) -> bytes | None:
         """The key of a sale once its unlock is final: the witnesses have it before the buyer."""
@@ -258,6 +195,7 @@ class Exchanges:
         if not is_done and self._is_new(op):
             core.out.persist(TABLE, _PUBLISHED + sale.id, encode(True))
             self._published.add(sale.id)
+            self.earned.setdefault(sale.terms.question, {})[key] = lock.amount
             core.submit((op,), deps)
 
     def _is_promised(self, sale: Sale) -> bool:
@@ -280,25 +218,31 @@ class Exchanges:
 
     # The buyer
 
-    def keep(self, negotiation: Negotiation, event: Encrypted, wanted: str, document: Document) -> None:
-        """A sealed signal came: it is persisted before the price is locked."""
+    def keep(
+        self,
+        negotiation: Negotiation,
+        event: Encrypted,
+        wanted: str,
+        document: Document,
+        *,
+        is_locked: bool = False,
+    ) -> None:
+        """A sealed signal came: it is persisted before the price is locked, unless an auction has locked it.
+
+        After a restart it may come again: it was bought once, and its epoch is the first one.
+        """
+        if negotiation.id in self.purchases:
+            return
+        first = _NEVER if is_locked else self.core.epoch
         weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
         is_promise = negotiation.terms is not None and negotiation.terms.is_promise
-        purchase = Purchase(
-            negotiation.id,
-            event.sealed,
-            event.terms,
-            wanted,
-            document,
-            weight_ppm,
-            self.core.epoch,
-            agreement=negotiation.agreement if is_promise else None,
-        )
+        signed = negotiation.agreement if is_promise else None
+        about = (wanted, document, weight_ppm, first)
+        purchase = Purchase(negotiation.id, event.sealed, event.terms, *about, agreement=signed)
         self._write(purchase)
         self.advance()
 
     def _write(self, purchase: Purchase) -> None:
-        signed = purchase.agreement
         row: list[Value] = [
             BODIES.encode(purchase.sealed),
             purchase.wanted,
@@ -306,7 +250,7 @@ class Exchanges:
             purchase.weight_ppm,
             purchase.first,
             [] if purchase.key is None else [purchase.key],  # a key of no bytes is one, too
-            [] if signed is None else [signed.agreement, signed.buyer_signature, signed.seller_signature],
+            signed_row(purchase.agreement),
         ]
         self.core.out.persist(TABLE, _PURCHASE + purchase.id, encode(row))
         self.purchases[purchase.id] = purchase
@@ -336,7 +280,7 @@ class Exchanges:
     def is_waiting(self, question: bytes) -> bool:
         """Is something that is sealed for us on this question still to be opened?"""
         return any(
-            purchase.terms.question == question and purchase.key is None and self._is_alive(purchase)
+            purchase.terms.question == question and purchase.key is None and self.is_alive(purchase)
             for purchase in self.purchases.values()
         )
 
@@ -346,12 +290,19 @@ class Exchanges:
         Whoever locks a price keeps a fee back: without it nobody could accuse.
         """
         fee = self.core.genesis.rules.fee
-        waiting = [each for each in self.purchases.values() if not isinstance(each.found(), Contents)]
+        waiting = [each for each in self.purchases.values() if not self._is_done(each)]
         unlocked = [each for each in waiting if self._can_lock(each) and not self._all_locks(each.terms)]
         fees = sum(LOCK_FEES + len(each.ops()) - 1 for each in unlocked) + len(waiting)
         return sum(each.terms.price for each in unlocked) + fees * fee
 
-    def _is_alive(self, purchase: Purchase) -> bool:
+    def _is_done(self, purchase: Purchase) -> bool:
+        """Has the signal come? Once it has, it need not be opened again to know."""
+        if purchase.id not in self._done and isinstance(purchase.found(), Contents):
+            self._done.add(purchase.id)
+        return purchase.id in self._done
+
+    def is_alive(self, purchase: Purchase) -> bool:
+        """Is its price locked, or may it still be?"""
         return self._can_lock(purchase) or bool(self._all_locks(purchase.terms))
 
     def _can_lock(self, purchase: Purchase) -> bool:
@@ -364,12 +315,13 @@ class Exchanges:
         if not locks and not self._can_lock(purchase):
             if core.chain.state.find("questions", purchase.terms.question, Question) is None:
                 core.out.erase(TABLE, _PURCHASE + purchase.id)
+                self._done.discard(purchase.id)
                 del self.purchases[purchase.id]
         elif not locks:
             op = purchase.lock()
             if purchase.key is None and self._is_certified(purchase.terms) and self._is_new(op):
                 core.submit(purchase.ops())
-        elif isinstance(purchase.found(), Misdelivery):
+        elif not self._is_done(purchase) and isinstance(purchase.found(), Misdelivery):
             self._accuse(purchase)
 
     def _accuse(self, purchase: Purchase) -> None:
@@ -398,7 +350,7 @@ class Exchanges:
         self.advance()
 
     def _learn_from(self, state: State) -> None:
-        for purchase in list(self.purchases.values()):
+        for purchase in self._keyless():
             for key in self._locks(purchase.terms, state):
                 claim = state.find("claims", key, Claim)
                 if claim is not None:
@@ -409,50 +361,33 @@ class Exchanges:
         core = self.core
         if not core.author.is_allowed:
             return False
-        known = self._keys()
+        unknown = len(self._keyless())
         self._learn_from(core.chain.state)
-        for purchase in list(self.purchases.values()):
+        for purchase in self._keyless():
             for key in self._all_locks(purchase.terms):
                 claim = core.chain.book.view(purchase.terms.seller).rows.get(("claims", key))
                 if isinstance(claim, Claim):
                     self.learn(purchase.id, claim.preimage)
+        has_learned = len(self._keyless()) < unknown
         for sale in list(self.sales.values()):
             self._advance_sale(sale)
         for purchase in list(self.purchases.values()):
             self._advance_purchase(purchase)
-        return self._keys() > known
+        return has_learned
 
-    def _keys(self) -> int:
-        return sum(purchase.key is not None for purchase in self.purchases.values())
+    def _keyless(self) -> list[Purchase]:
+        return [purchase for purchase in self.purchases.values() if purchase.key is None]
 
     def _locks(self, terms: ExchangeTerms, state: State | None = None) -> dict[bytes, Lock]:
         """The locks of the sealed state that pay under these terms."""
-        rows = (state or self.core.chain.state).rows("locks", Lock)
-        return {key: lock for key, lock in rows if _pays(lock, terms)}
+        chosen = state or self.core.chain.state
+        return dict(self._sealed.find(chosen, terms.buyer, terms.seller, terms.hash))
 
     def _all_locks(self, terms: ExchangeTerms) -> dict[bytes, Lock]:
         """Those, and what the buyer's log of this epoch holds."""
-        rows = self.core.chain.book.view(terms.buyer).rows
-        fresh = {key: row for (_, key), row in rows.items() if isinstance(row, Lock) and _pays(row, terms)}
-        return self._locks(terms) | fresh
+        view = self.core.chain.book.view(terms.buyer)
+        return {**self._locks(terms), **self._fresh.find(view, terms.seller, terms.hash)}
 
 
 def _pays(lock: Lock, terms: ExchangeTerms) -> bool:
     return (lock.payer, lock.to, lock.hash) == (terms.buyer, terms.seller, terms.hash)
-
-
-def _signed(parts: list[Value]) -> SignedAgreement | None:
-    match parts:
-        case []:
-            return None
-        case [bytes(agreement), bytes(by_buyer), bytes(by_seller)]:
-            return SignedAgreement(agreement, by_buyer, by_seller)
-        case _:
-            raise Invalid("bad_row", "exchange")
-
-
-def _sealed(body: bytes) -> Sealed:
-    found = BODIES.decode(body)
-    if not isinstance(found, Sealed):
-        raise Invalid("bad_row", "exchange")
-    return found

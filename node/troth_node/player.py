@@ -81,20 +81,20 @@ class Player:
         match event:
             case Finalized():
                 self.duties.notice(event)
-                self.dealings.exchanges.advance()
+                self.dealings.step()
                 self._add(self._deliver)
             case Credited():
                 self.dealings.exchanges.credited(event)
             case Refused():
                 self.duties.notice(event)
             case Ticked():
-                if self.dealings.exchanges.advance():
+                if self.dealings.step():
                     self._add(self._collect)
             case PeerHello():
                 self.dealings.greet(event.peer)
             case EpochOpened():
                 self.duties.advance()  # what is owed does not wait for an agent that is behind
-                self.dealings.exchanges.notice(event)
+                self.dealings.notice(event)
                 self._add(partial(self._epoch, event))
             case Traded():
                 self._add(partial(self._trade, event))
@@ -139,9 +139,10 @@ class Player:
     async def _epoch(self, event: EpochOpened) -> None:
         if event.epoch != self.core.epoch:
             return  # a later epoch is open already: its own notice follows
+        self.dealings.expire()
         for key, question in self.core.chain.state.items("questions", Question):
             if question.is_commit_open(event.epoch) and key not in self.plays:
-                await self._open(key, question)
+                await self._guarded(partial(self._open, key, question))
         await self.dealings.advance({key: play.view for key, play in self.plays.items()})
         await self._deliver()
         await self._collect()
@@ -225,7 +226,8 @@ class Player:
         contribution = Contribution(
             play.view.id, _cut(production.rationale), citations, payload=digest(payload)
         )
-        self.duties.commit(contribution, 0, production.document, payload)
+        own = self.duties.commit(contribution, 0, production.document, payload)
+        await self.dealings.selling.put_up(play.view, production, own)
         self.runtime.kick()
         await self._deliver()
 
@@ -266,7 +268,7 @@ class Player:
     def _wager(self, play: Play, forecast: Forecast) -> int:
         """A share of what is free now; at least the least wager or the promised one if that can be paid, else none."""
         free = self.core.chain.book.view(self.core.keys.public).balance
-        free -= self.duties.reserved() + self.dealings.reserved()
+        free -= self.dealings.reserved()
         least = self.core.genesis.rules.min_wager
         if forecast.parts is not None:
             wager = self._stake() // max(forecast.parts, 1)
@@ -318,11 +320,11 @@ class Player:
                 amounts = {"paid": line.paid, "burned": line.burned}
                 log.warning("promise broken", buyer=line.buyer.hex(), seller=line.seller.hex(), **amounts)
         play = self.plays.pop(settlement.question, None)
-        self.dealings.forget(settlement.question)
+        sold = self.dealings.forget(settlement.question)
         if play is not None:
-            await self.call(self.agent.observe, self._result(play, settlement))
+            await self.call(self.agent.observe, self._result(play, settlement, sold))
 
-    def _result(self, play: Play, settlement: Settlement) -> Result:
+    def _result(self, play: Play, settlement: Settlement, sold: int) -> Result:
         me = self.core.keys.public
         mine = [row for row in settlement.forecasts if row.author == me]
         paid = sum(line.amount for line in settlement.payments if line.payer == me)
@@ -341,6 +343,8 @@ class Player:
             wager=wager,
             back=back,
             net=income - paid + back - wager,
+            sold=sold,
+            bought=sum(signal.price for signal in play.signals.values()),
         )
 
     def report(self) -> dict[str, Json]:

@@ -13,7 +13,8 @@ from typing import Final
 
 import structlog
 
-from troth_node.exchanges import Exchanges, Purchase
+from troth_node.exchanges import Exchanges
+from troth_node.wares import Purchase
 from troth_protocol.core import Core
 from troth_protocol.errors import Invalid
 from troth_protocol.log.ops import Agree

@@ -37,7 +37,7 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """What a single node is started with."""
+    """What a single node is started with; `budget` in atomic units (None: as the agent's class says)."""
 
     home: Path
     reference: str | None
@@ -51,6 +51,7 @@ class NodeSettings:
     is_exchanging: bool = True
     others: int = OTHERS
     is_on_lan: bool = False
+    budget: int | None = None
 
 
 class NodeError(TrothError):
@@ -62,6 +63,8 @@ def run_single(settings: NodeSettings) -> None:
     configure_log(is_json=settings.is_json)
     agent = Agent() if settings.reference is None else load_agent(settings.reference, Path.cwd())()
     agent.open({**settings.options, "name": settings.name})
+    if settings.budget is not None:
+        agent.budget = settings.budget
     disk = Disk.open(Home.open(settings.home), is_restored=settings.is_restored)
     try:
         network = Network(disk.home.key.seed, settings.listen)

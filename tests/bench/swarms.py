@@ -201,7 +201,7 @@ def _audited(plan: Plan, directory: Path, wire: dict[str, int]) -> dict[str, obj
     problems: list[str] = []
     audits, history = audit_all(plan, directory, problems)
     report = make_report(
-        plan, history, audits, replayed=plan.nodes[0].name, problems=problems, timing={}, reports={}
+        plan, history, audits, replayed=plan.nodes[0].name, problems=problems, timing={}, reports={}, told={}
     )
     wrong = [*report.problems, *(problem for audit in audits for problem in audit.problems)]
     if wrong:

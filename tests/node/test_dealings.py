@@ -6,10 +6,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from troth_node.agent import Agent, QuestionView, Want
-from troth_node.dealings import ANSWER_EPOCHS, Dealings
+from troth_node.dealings import Dealings
 from troth_node.duties import Duties
 from troth_node.testing.samples import COIN
 from troth_node.testing.stage import Stage
+from troth_node.trader import ANSWER_EPOCHS
 from troth_protocol.core import Core, Traded
 from troth_protocol.genesis import Phases
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
@@ -276,7 +277,7 @@ async def test_a_seller_refuses_a_document_that_it_does_not_sell_by():
             raise AssertionError("never asked")
 
     market = Market({ALMA: [WEATHER]})
-    market.dealings[ALMA].agent = Shy()
+    market.dealings[ALMA].trader.agent = Shy()
     await market.dealings[EMIL].ask(market.view, [Want("flights/weather", 1)], is_reseller=False)
     market.stage.flush(EMIL)
     market.stage.core(ALMA).library.own.pop(WEATHER.id)

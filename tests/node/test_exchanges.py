@@ -179,7 +179,7 @@ class Sloppy(Seller):
         return f"---\n{head}\n---\n\nIn words.\n\n```json schema\n{schema}\n```\n"
 
 
-@pytest.mark.parametrize("fuses", [(), [(2, 7)]], ids=["alive", "killed before it keeps the key"])
+@pytest.mark.parametrize("fuses", [(), [(2, 9)]], ids=["alive", "killed before it keeps the key"])
 def test_a_paid_payload_that_does_not_fit_its_document_is_dropped_and_accuses_nobody(monkeypatch, fuses):
     async def trusting(player, production):
         return True
@@ -216,7 +216,7 @@ def test_rows_are_gone_when_all_is_over():
 def test_a_damaged_row_is_said_so():
     bazaar = Bazaar()
     bazaar.start()
-    for key, row in ((b"s", [b""]), (b"z", True), (b"s", [b"\x80", b"", b""])):
+    for key, row in ((b"s", [b""]), (b"z", True), (b"s", [b"\x80", b"", b"", False])):
         disk = bazaar.seats[0].disk
         disk.tables[TABLE] = {key: encode(row)}
         with pytest.raises(Invalid):
@@ -269,15 +269,15 @@ def test_a_price_above_the_budget_is_refused():
     bazaar = Bazaar(cast=(Haggler, Buyer))
     bazaar.run()
     assert end_of(bazaar) == "neither"
-    assert bazaar.steps[1] == ["say offer"]
-    assert bazaar.steps[2] == ["say request", "say reject"]
+    assert bazaar.steps[1] == ["write deal", "say offer"]
+    assert bazaar.steps[2] == ["write deal", "say request", "write deal", "say reject"]
 
 
 def test_nobody_agrees_to_what_it_cannot_pay():
     bazaar = Bazaar(cast=(Dear, Poor))
     bazaar.run()
     assert end_of(bazaar) == "neither"
-    assert bazaar.steps[2] == ["say request", "say reject"]
+    assert bazaar.steps[2] == ["write deal", "say request", "write deal", "say reject"]
 
 
 def test_a_price_and_a_citation_together():

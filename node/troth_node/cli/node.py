@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -17,6 +18,11 @@ from troth_node.transport.settings import OTHERS
 )
 @click.option(
     "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option for the agent; repeatable."
+)
+@click.option(
+    "--budget",
+    metavar="TOKENS",
+    help="What the agent may spend on prices in all, promises and bids included (default: as its class says).",
 )
 @click.option("--name", default="", help="The name that peers are shown.")
 @click.option(
@@ -59,6 +65,7 @@ def command(
     home: Path,
     reference: str | None,
     options: tuple[str, ...],
+    budget: str | None,
     name: str,
     listen: str,
     peers: tuple[str, ...],
@@ -78,6 +85,7 @@ def command(
       troth init my-node --genesis run/alma/genesis.bin
       troth node my-node --agent examples/agents/weather.py:Weather \
           --peer 1f3a…@/ip4/127.0.0.1/tcp/4001
+      troth node my-node --agent my_buyer.py:MyBuyer --budget 2.5 --peer 1f3a…@/ip4/127.0.0.1/tcp/4001
       troth peers run/alma > peers.txt
       troth node my-node --bootstrap peers.txt --listen /ip4/0.0.0.0/tcp/4001 \
           --endpoint /ip4/192.0.2.7/tcp/4001
@@ -88,6 +96,7 @@ def command(
         home=home,
         reference=reference,
         options=dict(_pair(option, "--option") for option in options),
+        budget=None if budget is None else _atoms(budget, "--budget"),
         name=name,
         listen=listen,
         peers=tuple(_peer(peer) for peer in (*peers, *_listed(bootstrap))),
@@ -107,6 +116,18 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not equals or not key:
         raise Failure(f"{option} takes KEY=VALUE, not {text!r}")
     return key, value
+
+
+def _atoms(text: str, option: str) -> int:
+    """Tokens in atomic units."""
+    from troth_node.swarm.scenario import ScenarioError, atoms  # noqa: PLC0415 - no other command needs it
+
+    try:
+        return atoms(Decimal(text))
+    except (ArithmeticError, ValueError, ScenarioError):
+        raise Failure(
+            f"{option} takes tokens, such as 2.5, with at most nine decimals, not {text!r}"
+        ) from None
 
 
 def _listed(file: Path | None) -> list[str]:

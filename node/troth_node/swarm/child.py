@@ -112,6 +112,8 @@ class Child:
         self.home = home
         self.pipes = pipes
         self.agent: Agent = load_agent(node.reference, plan.root)()
+        if node.budget is not None:
+            self.agent.budget = node.budget
         self.player: Player | None = None
 
     async def run(self) -> None:
@@ -219,7 +221,8 @@ class Child:
         self.tell(line)
         if event.epoch > self.plan.epochs and self.player is not None:
             report = self.player.report()
-            self.tell({"event": "done", "report": report})
+            market: dict[str, Json] = dict(self.player.dealings.trader.counts)
+            self.tell({"event": "done", "report": report, "market": market})
 
     def tell(self, line: Mapping[str, Json]) -> None:
         """One line to the supervisor."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +17,9 @@ from troth_protocol.wire.schema import PPM
 
 @dataclass
 class AgentLine:
-    """One agent's books over the whole run, in atomic units."""
+    """One agent's books over the whole run, in atomic units: `income` with what it `sold` for a price, `paid_out` with
+    what it `bought` so.
+    """
 
     name: str
     role: str
@@ -25,6 +27,8 @@ class AgentLine:
     emission: int = 0
     income: int = 0
     paid_out: int = 0
+    sold: int = 0
+    bought: int = 0
     wagered: int = 0
     returned: int = 0
     attested: int = 0
@@ -64,6 +68,8 @@ class Report:
     timing: Mapping[str, float]
     contribution: Mapping[str, float] = field(default_factory=dict)
     rank_correlation: float | None = None
+    market: Mapping[str, int] = field(default_factory=dict)
+    sales: Mapping[tuple[str, str], int] = field(default_factory=dict)
     breaches: int = 0
 
     @property
@@ -94,10 +100,9 @@ class Report:
             "forecasters": [_forecaster_json(line) for line in self.forecasters],
             "pool": {"log_loss": self.pool.log_loss, "prior_log_loss": self.pool.prior_log_loss},
             "questions": {"settled": self.questions, "void": self.voids},
-            "payments": [
-                {"from": payer, "to": payee, "amount": amount / ATOMS}
-                for (payer, payee), amount in sorted(self.payments.items())
-            ],
+            "payments": _flows_json(self.payments),
+            "sales": _flows_json(self.sales),
+            "market": dict(self.market),
             "contribution": dict(self.contribution),
             "rank_correlation": self.rank_correlation,
             "entries": self.entries,
@@ -109,6 +114,13 @@ class Report:
         }
 
 
+def _flows_json(amounts: Mapping[tuple[str, str], int]) -> list[Json]:
+    return [
+        {"from": payer, "to": payee, "amount": amount / ATOMS}
+        for (payer, payee), amount in sorted(amounts.items())
+    ]
+
+
 def _agent_json(line: AgentLine) -> dict[str, Json]:
     return {
         "name": line.name,
@@ -117,6 +129,8 @@ def _agent_json(line: AgentLine) -> dict[str, Json]:
         "emission": line.emission / ATOMS,
         "income": line.income / ATOMS,
         "paid_out": line.paid_out / ATOMS,
+        "sold": line.sold / ATOMS,
+        "bought": line.bought / ATOMS,
         "wagered": line.wagered / ATOMS,
         "returned": line.returned / ATOMS,
         "attested": line.attested / ATOMS,
@@ -144,15 +158,17 @@ def make_report(
     problems: Sequence[str],
     timing: Mapping[str, float],
     reports: Mapping[str, Mapping[str, Json]],
+    told: Mapping[str, int],
 ) -> Report:
-    """Build the report from a replayed chain; `reports` are the agents' own, by name."""
+    """Build the report from a replayed chain; `reports` are the agents' own, by name, `told` their nodes' counts."""
     names = {node.keys.public: node.name for node in plan.nodes}
     settlements = [item for closed in history.closes for item in closed.settlements if not item.revote]
     payments = _payments(settlements, names)
+    sales = {(names[payer], names[payee]): paid for (payer, payee), paid in history.turnover.paid.items()}
     report = Report(
         scenario=plan.scenario,
         epochs=len(history.closes),
-        agents=_agents(plan, history, settlements, payments),
+        agents=_agents(plan, history, settlements, payments, sales),
         forecasters=_forecasters(settlements, names),
         pool=_pool(settlements),
         questions=sum(item.outcome is not None for item in settlements),
@@ -166,6 +182,8 @@ def make_report(
         replayed=replayed,
         problems=_problems(problems, audits, history),
         timing=timing,
+        market=history.turnover.counts(told),
+        sales=sales,
     )
     _measure(report, reports)
     return report
@@ -193,6 +211,7 @@ def _agents(
     history: History,
     settlements: Sequence[Settlement],
     payments: Mapping[tuple[str, str], int],
+    sales: Mapping[tuple[str, str], int],
 ) -> list[AgentLine]:
     start = {holder.key: holder for holder in plan.genesis.holders}
     lines = {node.keys.public: AgentLine(node.name, node.role) for node in plan.nodes}
@@ -214,12 +233,21 @@ def _agents(
             for vote in item.attesters:
                 if vote.attester in lines:
                     lines[vote.attester].attested += vote.amount
+    _add_sales({line.name: line for line in lines.values()}, sales)
     for key, line in lines.items():
         holder = start[key]
         line.balance_start = holder.balance + holder.agent + holder.witness + holder.attester
         line.balance_end = history.state.account(key).worth()
-    _set_levels(list(lines.values()), payments)
+    _set_levels(list(lines.values()), Counter(payments) + Counter(sales))
     return list(lines.values())
+
+
+def _add_sales(lines: Mapping[str, AgentLine], sales: Mapping[tuple[str, str], int]) -> None:
+    for (payer, payee), amount in sales.items():
+        lines[payee].sold += amount
+        lines[payee].income += amount
+        lines[payer].bought += amount
+        lines[payer].paid_out += amount
 
 
 def _set_levels(lines: Sequence[AgentLine], payments: Mapping[tuple[str, str], int]) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,12 +126,15 @@ def preload(plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class Drive:
-    """A run that is over: when it was up and when it ended (monotonic, s), what went wrong, the agents' own reports."""
+    """A run that is over: when it was up and when it ended (monotonic, s), what went wrong, the agents' own reports,
+    and what their nodes count together.
+    """
 
     started: float
     ended: float
     problems: list[str]
     reports: Mapping[str, Mapping[str, Json]]
+    told: Mapping[str, int]
 
 
 def drive(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Drive:
@@ -158,7 +162,8 @@ def drive(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Drive
         supervisor.stop()
     progress.say("Auditing every store …")
     reports = {process.plan.name: process.report for process in supervisor.processes}
-    return Drive(started, ended, problems, reports)
+    told = sum((Counter(process.market) for process in supervisor.processes), Counter[str]())
+    return Drive(started, ended, problems, reports, told)
 
 
 def _run(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Report:
@@ -178,6 +183,7 @@ def _run(plan: Plan, directory: Path, began: float, *, is_quiet: bool) -> Report
             "entries_per_s": round(history.entries / run_s, 2),
         },
         reports=done.reports,
+        told=done.told,
     )
 
 

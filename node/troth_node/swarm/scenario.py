@@ -99,13 +99,14 @@ class TopicPart(_Strict, frozen=True):
 
 
 class AgentPart(_Strict, frozen=True):
-    """One node of the cast."""
+    """One node of the cast; `budget` is what it may spend on prices in all, in tokens."""
 
     name: str
     class_: str = msgspec.field(name="class")
     role: Role
     witness: bool = False
     attester: bool = False
+    budget: Decimal | None = None
     options: dict[str, object] = {}
 
 
@@ -115,6 +116,7 @@ class ExtraPart(_Strict, frozen=True):
     name: str
     class_: str = msgspec.field(name="class")
     role: Role
+    budget: Decimal | None = None
     options: dict[str, object] = {}
     vary: dict[str, list[object]] = {}
 
@@ -136,7 +138,7 @@ class Scenario(_Strict, frozen=True):
 
 @dataclass(frozen=True)
 class NodePlan:
-    """One node to start: who it is and which agent it runs."""
+    """One node to start: who it is and which agent it runs; `budget` in atomic units (None: as its class says)."""
 
     name: str
     reference: str
@@ -145,6 +147,7 @@ class NodePlan:
     attester: bool
     options: Mapping[str, Json]
     keys: KeyPair
+    budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -245,9 +248,12 @@ def _options(options: Mapping[str, object], name: str, seed: int) -> dict[str, J
 
 def _plan(part: AgentPart, seed: int) -> NodePlan:
     options = _options(part.options, part.name, seed)
-    return NodePlan(
-        part.name, part.class_, part.role, part.witness, part.attester, options, _keys(seed, part.name)
-    )
+    keys, budget = _keys(seed, part.name), _budget(part.budget)
+    return NodePlan(part.name, part.class_, part.role, part.witness, part.attester, options, keys, budget)
+
+
+def _budget(tokens: Decimal | None) -> int | None:
+    return None if tokens is None else atoms(tokens)
 
 
 def _extra_plan(scenario: Scenario, number: int, seed: int) -> NodePlan:
@@ -256,7 +262,8 @@ def _extra_plan(scenario: Scenario, number: int, seed: int) -> NodePlan:
     name = part.name.replace("{n}", str(turn + 1))
     varied = {key: values[turn % len(values)] for key, values in part.vary.items() if values}
     options = _fill(_options({**part.options, **varied}, name, seed), turn + 1)
-    return NodePlan(name, part.class_, part.role, False, False, options, _keys(seed, name))
+    keys, budget = _keys(seed, name), _budget(part.budget)
+    return NodePlan(name, part.class_, part.role, False, False, options, keys, budget)
 
 
 def _guest_plan(guest: Guest, seed: int) -> NodePlan:

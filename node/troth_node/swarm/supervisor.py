@@ -44,6 +44,7 @@ class Process:
     restarts: int = 0
     is_done: bool = False
     report: dict[str, Json] = field(default_factory=dict)
+    market: dict[str, int] = field(default_factory=dict)
     fault: str = ""
 
 
@@ -134,6 +135,9 @@ class Supervisor:
                 process.is_done = True
                 report = line.get("report")
                 process.report = report if isinstance(report, dict) else {}
+                market = line.get("market")
+                counts = market.items() if isinstance(market, dict) else ()
+                process.market = {key: int(str(count)) for key, count in counts}
             case "fault":
                 process.fault = str(line.get("reason"))
             case _:

@@ -27,6 +27,7 @@ def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
             _forecasters(report),
         )
         _print_credit(console, report)
+        console.print(_market(report))
         timing = report.timing
         console.print(
             f"{report.questions} questions settled, {report.voids} void; {report.seals} seals, "
@@ -37,6 +38,11 @@ def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
     _print_audit(console, report)
     if kept is not None:
         console.print(f"Stores are kept in {kept}: try  troth verify {kept}/{report.agents[-1].name}")
+
+
+def _market(report: Report) -> str:
+    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in report.market.items())
+    return f"The market: {counts}; {_tokens(sum(report.sales.values()))} tokens paid by price."
 
 
 def _print_table(console: Console, title: str, table: Table) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from troth_node.agent import Agent, Forecast, Production, QuestionView, Signal, Want
+from troth_node.auctions import TABLE as AUCTIONS
 from troth_node.dealings import Dealings
+from troth_node.deals import TABLE as DEALS
 from troth_node.documents import own_documents
 from troth_node.duties import OwnCommit
 from troth_node.exchanges import TABLE as EXCHANGES
@@ -24,7 +26,7 @@ from troth_protocol.core import Core
 from troth_protocol.effects import Effect, Notice, Persist, Send
 from troth_protocol.genesis import Genesis, Phases
 from troth_protocol.log.entry import Entry, load_entry
-from troth_protocol.log.ops import Accuse, LockOp, Unlock
+from troth_protocol.log.ops import Accuse, AuctionOp, BidOp, BidReveal, LockOp, Op, Unlock
 from troth_protocol.log.vote import CERTIFICATE
 from troth_protocol.market.negotiation import Negotiation
 from troth_protocol.market.trades import BODIES
@@ -36,7 +38,18 @@ BOND: Final = 20 * TOKEN
 #: Long enough for every exchange to end: the last lock is refunded or its claim paid.
 EPOCHS: Final = 14
 HINT: Final = {"heads": 7}
-_OPS: Final = {LockOp: "lock", Unlock: "unlock", Accuse: "accuse"}
+_OPS: Final[dict[type[Op], str]] = {
+    LockOp: "lock",
+    Unlock: "unlock",
+    Accuse: "accuse",
+    AuctionOp: "auction",
+    BidOp: "bid",
+    BidReveal: "opening",
+}
+_ROWS: Final = {
+    EXCHANGES: {b"s": "sale", b"u": "mark", b"p": "purchase"},
+    AUCTIONS: {b"l": "lot", b"b": "bid"},
+}
 
 
 class Seller(Agent):
@@ -74,9 +87,9 @@ class Buyer(Agent):
 class Cheat(Exchanges):
     """Seals another payload than the one that it committed."""
 
-    def seal(self, negotiation: Negotiation, own: OwnCommit, price: int) -> Trade:
+    def seal(self, negotiation: Negotiation, own: OwnCommit, price: int, key: bytes | None = None) -> Trade:
         """The terms are right, what is inside is not."""
-        return super().seal(negotiation, replace(own, payload=b"junk"), price)
+        return super().seal(negotiation, replace(own, payload=b"junk"), price, key)
 
 
 @dataclass
@@ -89,16 +102,16 @@ class _Shell:
         """Everything is carried out anyway."""
 
 
-def bazaar_genesis(witnesses: int, commit: int = 4) -> Genesis:
+def bazaar_genesis(witnesses: int, commit: int = 4, traders: int = 2) -> Genesis:
     """One question, whose commits are open for so many epochs; everybody has an agent bond."""
     phases = Phases(commit=commit, attest=2, reveal=2, attest_reveal=2)
     topic = replace(COIN, first=2, questions=1, phases=phases)
-    genesis = sample_genesis(witnesses + 2, witnesses, topics=(topic,))
+    genesis = sample_genesis(witnesses + traders, witnesses, topics=(topic,))
     return replace(genesis, holders=tuple(replace(holder, agent=BOND) for holder in genesis.holders))
 
 
 class Bazaar(Stage):
-    """The last agent but one sells, the last one buys; `fuses` are (who, after how many of its steps it dies)."""
+    """After the witnesses comes who sells, then who buys; `fuses` are (who, after how many of its steps it dies)."""
 
     def __init__(
         self,
@@ -107,30 +120,32 @@ class Bazaar(Stage):
         fuses: Collection[tuple[int, int]] = (),
         witnesses: int = 1,
         commit: int = 4,
-        cast: tuple[type[Seller], type[Buyer]] = (Seller, Buyer),
+        cast: tuple[type[Seller], *tuple[type[Buyer], ...]] = (Seller, Buyer),
     ) -> None:
         self.seller, self.buyer = witnesses, witnesses + 1
         self.is_cheating = is_cheating
         self.cast = cast
         self.fuses = set(fuses)
         self.got: list[object] = []
-        self.steps: dict[int, list[str]] = {self.seller: [], self.buyer: []}
+        self.steps: dict[int, list[str]] = {witnesses + number: [] for number in range(len(cast))}
         self.players: dict[int, Player] = {}
         self._ops: dict[bytes, str] = {}
         self._running: set[int] = set()
-        super().__init__(witnesses + 2, witnesses, genesis=bazaar_genesis(witnesses, commit))
+        self._writing: int | None = None
+        genesis = bazaar_genesis(witnesses, commit, len(cast))
+        super().__init__(witnesses + len(cast), witnesses, genesis=genesis)
         self.documents[self.seller] = own_documents(cast[0]())
 
     def seated(self, agent: int, core: Core) -> None:
         """Seller and buyer get a player of their own."""
         if agent not in self.steps:
             return
-        sells, buys = self.cast
-        trader = sells() if agent == self.seller else buys(self.got)
+        sells, *buys = self.cast
+        trader = sells() if agent == self.seller else buys[agent - self.buyer](self.got)
         player = Player(cast("Runtime", _Shell(core)), trader)
         if self.is_cheating and agent == self.seller:
             dealings: Dealings = player.dealings
-            dealings.exchanges = Cheat(core)
+            dealings.trader.exchanges = Cheat(core)
         self.players[agent] = player
 
     def flush(self, agent: int) -> None:
@@ -152,10 +167,14 @@ class Bazaar(Stage):
         super().crash(*agents)
 
     def carry_out(self, agent: int, effect: Effect) -> None:
-        """Name what concerns the exchange; the fuse burns down before it happens."""
+        """Name what concerns the exchange; the fuse burns down before it happens. Rows in a row are one transaction."""
         if self.seats[agent].core is None:
             return
         step = self._step(effect) if agent in self.steps else None
+        if step is not None and agent == self._writing and step.startswith("write"):
+            step = None
+        elif step is not None or not isinstance(effect, Persist):
+            self._writing = agent if step is not None and step.startswith("write") else None
         fuse = (agent, len(self.steps.get(agent, ())))
         if step is not None and fuse in self.fuses:
             self.fuses.discard(fuse)
@@ -170,8 +189,10 @@ class Bazaar(Stage):
 
     def _step(self, effect: Effect) -> str | None:
         match effect:
-            case Persist(table=table) if table == EXCHANGES:
-                return "write " + {b"s": "sale", b"u": "mark", b"p": "purchase"}[effect.key[:1]]
+            case Persist(table=table) if table in _ROWS:
+                return "write " + _ROWS[table][effect.key[:1]]
+            case Persist(table=table) if table == DEALS:
+                return "write deal"
             case Persist(table="own"):
                 return self._named("sign", load_entry(effect.value, self.network))
             case Send():
@@ -192,7 +213,7 @@ class Bazaar(Stage):
                 return None
 
     def _named(self, what: str, entry: Entry) -> str | None:
-        names = [_OPS[type(op)] for op in entry.ops if isinstance(op, LockOp | Unlock | Accuse)]
+        names = [_OPS[type(op)] for op in entry.ops if type(op) in _OPS]
         if not names:
             return None
         self._ops[entry.id] = names[0]

@@ -103,11 +103,12 @@ class BusyChild(Child):
     def notice(self, event: object) -> None:
         super().notice(event)
         if isinstance(event, EpochOpened | Finalized) and self.player is not None:
-            self._pay()
+            self.pay()
         if isinstance(event, Finalized):
             self.tell({"event": "final", "entry": event.entry.hex()})
 
-    def _pay(self) -> None:
+    def pay(self) -> None:
+        """Keep so many payments under way."""
         assert self.player is not None
         core = self.player.core
         if len(core.author._queue) < PAYMENTS:  # noqa: SLF001 - as much as goes through
@@ -140,11 +141,13 @@ class Outcome:
 
 
 class KillLoop:
-    """A running swarm and who kills it."""
+    """A running swarm and who kills it: `child` is what its nodes run."""
+
+    child: type[BusyChild] = BusyChild
 
     def __init__(self, directory: Path, seed_: int, faults: dict[int, Fault] | None = None) -> None:
         self.directory = directory
-        self.plan = busy_plan()
+        self.plan = self.make_plan()
         self.finals: set[bytes] = set()
         self.outcome = Outcome()
         self._rng = random.Random(seed_)
@@ -154,11 +157,15 @@ class KillLoop:
         preload(self.plan)
         self.supervisor = Supervisor(self.plan, directory, self._heard, main=self._main, restarts_max=FOREVER)
 
+    def make_plan(self) -> Plan:
+        """Who takes part."""
+        return busy_plan()
+
     def _main(self, plan: Plan, node: NodePlan, home: Path, pipes: Pipes) -> NoReturn:
         fault = self._faults.get(node.name)
         if fault is not None:
             _faulty(fault, plan, node, home, pipes)
-        main(plan, node, home, pipes, BusyChild)
+        main(plan, node, home, pipes, self.child)
 
     def _heard(self, process: Process, line: dict[str, Json]) -> None:
         match line.get("event"):
@@ -206,7 +213,9 @@ class KillLoop:
 
     def _kill(self) -> None:
         waiting = () if self._has_failed() else self._faults  # whose disk is still to refuse a call
-        process = self._rng.choice([p for p in self.supervisor.processes if p.plan.name not in waiting])
+        self._kill_one(self._rng.choice([p for p in self.supervisor.processes if p.plan.name not in waiting]))
+
+    def _kill_one(self, process: Process) -> None:
         if process.pid:
             os.kill(process.pid, signal.SIGKILL)
             self._killed[process.plan.name] = time.monotonic()
@@ -310,11 +319,7 @@ def sealed_entries(plan: Plan, path: Path) -> set[bytes]:
     """The ids of all entries inside the cuts of a store, and of those in its open epoch."""
     found: set[bytes] = set()
     with Store.open(path, TABLES) as store:
-        heads: dict[int, dict[bytes, int]] = {}
-        for _, row in store.scan("seals"):
-            seal = SEAL.decode(_signed_payload(row))
-            cut = load_findings(store.get("cuts", seal.cut) or b"")
-            heads[seal.epoch] = {author: seq for author, (seq, _) in cut.heads.items()}
+        heads = sealed_heads(store)
         for epoch in [*heads, max(heads) + 1]:
             for _, row in store.scan("entries", epoch_key(epoch)):
                 entry, _ = unpack_stored(row, plan.genesis.network())
@@ -322,6 +327,16 @@ def sealed_entries(plan: Plan, path: Path) -> set[bytes]:
                 if entry.header.seq <= last:
                     found.add(entry.id)
     return found
+
+
+def sealed_heads(store: Store) -> dict[int, dict[bytes, int]]:
+    """By epoch and author, the last entry that is inside the cut."""
+    heads: dict[int, dict[bytes, int]] = {}
+    for _, row in store.scan("seals"):
+        seal = SEAL.decode(_signed_payload(row))
+        cut = load_findings(store.get("cuts", seal.cut) or b"")
+        heads[seal.epoch] = {author: seq for author, (seq, _) in cut.heads.items()}
+    return heads
 
 
 def _signed_payload(row: bytes) -> bytes:

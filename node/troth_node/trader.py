@@ -1,0 +1,142 @@
+"""What buying and selling share: the agent, its negotiations, its exchanges, and how to reach a peer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+from troth_node.agent import Agent, QuestionView
+from troth_node.agent import Quote as AgentQuote
+from troth_node.auctions import Auctions
+from troth_node.deals import Deals, Wanted
+from troth_node.duties import Duties
+from troth_node.exchanges import LOCK_FEES, Exchanges
+from troth_node.promises import Promises
+from troth_node.purse import Purse
+from troth_node.runtime import Runtime
+from troth_protocol.market.desk import Desk
+from troth_protocol.market.negotiation import Negotiation
+from troth_protocol.market.trades import Request, Terms
+from troth_protocol.market.transcript import AGREED, BUYER, BUYER_ACCEPTED
+from troth_protocol.wire.messages import Trade
+
+#: An answer is worth waiting for so many epochs after the question opened; sealing and delivering need the rest.
+ANSWER_EPOCHS: Final = 2
+#: States in which this side has promised a price that is not sealed for it yet.
+PROMISED: Final = frozenset({BUYER_ACCEPTED, AGREED})
+
+Call = Callable[..., Awaitable[object]]
+
+
+class Trader:
+    """One node as a party to trades. `call` runs a method of the agent."""
+
+    def __init__(self, runtime: Runtime, agent: Agent, duties: Duties, call: Call) -> None:
+        self.core = runtime.core
+        self.agent = agent
+        self.duties = duties
+        self.desk = Desk(self.core.keys, self.core.chain.network, self.core.epoch)
+        self.deals = Deals(self.core, self.desk)
+        self.exchanges = Exchanges(self.core)
+        self.promises = Promises(self.core, self.desk, self.exchanges)
+        self.auctions = Auctions(self.core)
+        self.purse = Purse(self.core, agent.budget)
+        self.call = call
+        #: What no log tells of: negotiations begun and deliveries accepted as a buyer, since this process began.
+        self.counts: Counter[str] = Counter()
+
+    def say(self, negotiation: Negotiation, trade: Trade, wanted: Wanted | None = None) -> None:
+        """Our next message of a negotiation: it is on disk before it leaves."""
+        self.deals.write(negotiation, wanted)
+        self.send(negotiation.peer, trade)
+
+    def send(self, peer: bytes, trade: Trade) -> None:
+        """Say something again."""
+        self.core.out.send(peer, trade)
+
+    def ask(self, request: Request, wanted: Wanted | None = None) -> bytes:
+        """Open a negotiation as its buyer; its id. Raises Invalid as `Desk.ask` does."""
+        negotiation, trade = self.desk.ask(request)
+        self.counts["negotiations"] += 1
+        self.say(negotiation, trade, wanted)
+        return negotiation.id
+
+    def name(self, peer: bytes) -> str:
+        """What a peer calls itself, or else its key in hex."""
+        hello = self.core.peers.get(peer)
+        return hello.name if hello is not None and hello.name else peer.hex()
+
+    def sellers(self, wanted: str) -> Iterator[tuple[bytes, bytes]]:
+        """(seller, document) of all on a link who announce a document by this name or id."""
+        for seller, hello in self.core.peers.items():
+            for name, document in hello.documents:
+                if wanted in (name, document.hex()):
+                    yield seller, document
+
+    def is_only_document(self, seller: bytes) -> bool:
+        """Does it sell one document alone? Of whom sells several nobody could tell what it has put up."""
+        return len(self.core.peers[seller].documents) == 1
+
+    def reserved(self) -> int:
+        """Wagers, prices and deposits that are promised and not in the log yet, with their fees, in atomic units."""
+        fee = self.core.genesis.rules.fee
+        states = (each for state in PROMISED for each in self.in_state(BUYER, state))
+        agreed = [
+            each.terms.price + sealed_fees(each.terms) * fee
+            for each in states
+            if each.terms is not None and each.terms.is_sealed and each.id not in self.exchanges.purchases
+        ]
+        sealed = self.exchanges.reserved() + self.auctions.reserved()
+        return sum(agreed) + sealed + self.duties.reserved()
+
+    def can_pay(self, amount: int, fees: int = LOCK_FEES + 1) -> bool:
+        """Is an amount free, and so many fees, beside what is promised already?"""
+        free = self.core.chain.book.view(self.core.keys.public).balance
+        return not amount or amount + fees * self.core.genesis.rules.fee + self.reserved() <= free
+
+    def can_take(self, terms: Terms) -> bool:
+        """Is the price free with its fees, and does the bond cover the floor?"""
+        is_free = not terms.is_sealed or self.can_pay(terms.price, sealed_fees(terms))
+        return is_free and self.promises.can_back(terms.floor)
+
+    def in_state(self, role: str, state: str) -> Iterator[Negotiation]:
+        """The negotiations in which we have this role and that stand there."""
+        for negotiation in list(self.desk):
+            if negotiation.role == role and negotiation.state == state:
+                yield negotiation
+
+
+def is_sealed(negotiation: Negotiation) -> bool:
+    """Does the signal go out under a key? Then its promise, if there is one, is recorded beside the lock."""
+    return negotiation.terms is not None and negotiation.terms.is_sealed
+
+
+def sealed_fees(terms: Terms) -> int:
+    """What a sealed signal costs in fees: the lock, the promise beside it, and an accusation if it must be."""
+    return LOCK_FEES + terms.is_promise + 1
+
+
+def is_met(quote: AgentQuote, terms: Terms) -> bool:
+    """Do these terms give the seller all that it asks for?"""
+    asked = (quote.min_weight_ppm, quote.price, quote.floor, quote.min_wager)
+    given = (terms.min_weight_ppm, terms.price, terms.floor, terms.min_wager)
+    return all(least <= amount for least, amount in zip(asked, given, strict=True))
+
+
+def answer_by(view: QuestionView) -> int:
+    """The last epoch in which an answer to a request is worth waiting for."""
+    return view.opens + ANSWER_EPOCHS
+
+
+def terms_of(negotiation: Negotiation, quote: AgentQuote) -> Terms:
+    """Paid by citation, by a price, or by both."""
+    request = negotiation.request
+    return Terms(
+        min_weight_ppm=quote.min_weight_ppm,
+        min_wager=quote.min_wager,
+        floor=quote.floor,
+        price=quote.price,
+        deliver=request.deliver,
+        expires=request.expires,
+    )
