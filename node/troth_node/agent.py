@@ -186,8 +186,9 @@ class Agent:
     said; what binds is `quote`); `cite_ppm`, how much of its income it cites in
     all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `budget`, the highest
     price that it pays for one and the highest floor that it promises, and `price`, what it asks for one, both in atomic
-    units; `rate`, the learning rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within a few milliseconds, so that
-    they need no worker thread (a node whose agent says so and then waits for a network misses votes).
+    units; `rate`, the learning rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within
+    a few milliseconds, so that they need no worker thread (a node whose agent says so and then waits for a network
+    misses votes).
     """
 
     documents: tuple[str, ...] = ()
