@@ -17,7 +17,7 @@ from troth_protocol.insight.fixed import ceil_log2, floor_log2_ppm
 from troth_protocol.insight.flow import FlowNode, FlowResult, Payment, Record, flow, rise
 from troth_protocol.insight.oracle import settle_attesters, tally, value_limit
 from troth_protocol.insight.prior import compute_prior
-from troth_protocol.insight.promises import find_breach
+from troth_protocol.insight.promises import Ended, find_breach
 from troth_protocol.insight.score import Wager, log_span, market_gain, score_question
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Transfer
@@ -305,7 +305,7 @@ def promises_example() -> str:
         )
         paid = (Payment(top, sold, means * weight // (2 * PPM)),) if means else ()
         kept = FlowResult({}, {top: 0, sold: 0}, {top: means, sold: 0}, paid)
-        found = find_breach(promise, {top: forecast, sold: signal}, kept)
+        found = find_breach(promise, Ended({top: forecast, sold: signal}, kept))
         cost = "kept" if found is None else f"damages {found.damages}, penalty {found.penalty}"
         lines.append(f"{told}: paid {sum(p.amount for p in paid)}, {cost}")
     return text_block(lines)

@@ -159,6 +159,7 @@ def _fix_pots(
     total_bond = sum(_attester_bonds(state).values())
     limit = value_limit(total_bond, rules.attest_penalty_ppm, rules.value_ppm)
     left = limit
+    capped: dict[bytes, tuple[int, int]] = {}
     for key, question in ending:
         wagers = {commit_key: commit.wager for commit_key, commit in entries.get(key, []) if commit.wager}
         staked = sum(wagers.values())
@@ -171,11 +172,12 @@ def _fix_pots(
                 state.put("commits", commit_key, replace(commit, wager=scaled[commit_key]))
                 _credit(state, commit.author, returned[commit_key])
         if any(returned.values()):
-            scale_promises(state, key, staked + emission, left)
+            capped[key] = (staked + emission, left)
         left -= sum(scaled.values()) + pot
         _to_reserve(state, -pot)
         state.put("questions", key, replace(question, pot=pot))
         _call_attesters(state, key, 0)
+    scale_promises(state, capped)
 
 
 def _close_question(

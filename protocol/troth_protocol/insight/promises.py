@@ -15,6 +15,7 @@ there is anything: first all damages of the question in the order of the agreeme
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,20 +39,68 @@ class Breach:
     penalty: int
 
 
-def find_breach(promise: Promise, commits: Mapping[bytes, Commit], flows: FlowResult | None) -> Breach | None:
-    """What this promise costs, or None if nothing. A void question has no `flows`."""
+class Ended:
+    """The commits of a question that has ended, by what promises ask of them: each is looked at once for all.
+
+    A void question has no `flows`.
+    """
+
+    def __init__(self, commits: Mapping[bytes, Commit], flows: FlowResult | None) -> None:
+        self.commits = commits
+        self.flows = flows
+        self._own: dict[bytes, dict[bytes, Commit]] = {}
+        for key, commit in commits.items():
+            if commit.revealed:
+                self._own.setdefault(commit.author, {})[key] = commit
+        self._first = self._earliest_cited()
+        self._paid: Counter[tuple[bytes, bytes]] = Counter()
+        for payment in () if flows is None else flows.payments:
+            self._paid[commits[payment.frm_commit].author, payment.to_commit] += payment.amount
+
+    def _earliest_cited(self) -> dict[bytes | None, tuple[int, bytes]]:
+        """By content, the cited commit that is paid for it."""
+        revealed = {key: commit for own in self._own.values() for key, commit in own.items()}
+        cited = {key for commit in revealed.values() for key, _ in commit.citations}
+        first: dict[bytes | None, tuple[int, bytes]] = {}
+        for key in cited & revealed.keys():
+            place = (revealed[key].epoch, key)
+            content = _content(revealed[key])
+            first[content] = min(place, first.get(content, place))
+        return first
+
+    def own(self, author: bytes) -> Mapping[bytes, Commit]:
+        """What an author has revealed."""
+        return self._own.get(author, {})
+
+    def imposed(self, buyer: bytes, weight_ppm: int, name: bytes) -> int:
+        """What this weight would have paid in the buyer's richest commit. Nothing if an earlier signal with the same
+        content is cited itself.
+        """
+        place = (self.commits[name].epoch, name)
+        if self.flows is None or self._first.get(_content(self.commits[name]), place) < place:
+            return 0
+        means = (self.flows.paid_out[key] + self.flows.retained[key] for key in self.own(buyer))
+        return max(means, default=0) * weight_ppm // (2 * PPM)
+
+    def paid(self, buyer: bytes, name: bytes) -> int:
+        """What the buyer's citations of this commit have paid."""
+        return self._paid[buyer, name]
+
+
+def _content(commit: Commit) -> bytes | None:
+    return content_key(commit.ppm, commit.payload)
+
+
+def find_breach(promise: Promise, ended: Ended) -> Breach | None:
+    """What this promise costs its buyer, or None if nothing."""
     name = promise.commit
-    delivered = None if name is None or not promise.bound else commits.get(name)
+    delivered = None if name is None or not promise.bound else ended.commits.get(name)
     if name is None or delivered is None or not _is_as_sold(promise, delivered):
         return None
-    own = {key: c for key, c in commits.items() if c.author == promise.buyer and c.revealed}
-    if any(_keeps(promise, name, commit) for commit in own.values()):
+    if any(_keeps(promise, name, commit) for commit in ended.own(promise.buyer).values()):
         return None
-    imposed = paid = 0
-    if flows is not None:
-        means = max((flows.paid_out[key] + flows.retained[key] for key in own), default=0)
-        imposed = means * promise.weight_ppm // (2 * PPM) if _is_earliest(name, commits) else 0
-        paid = sum(p.amount for p in flows.payments if p.to_commit == name and p.frm_commit in own)
+    imposed = ended.imposed(promise.buyer, promise.weight_ppm, name)
+    paid = ended.paid(promise.buyer, name)
     damages = max(0, max(promise.floor, imposed) - paid)
     penalty = max(promise.floor, 2 * (imposed - paid))
     return Breach(promise, name, damages, penalty) if penalty > 0 else None
@@ -67,19 +116,6 @@ def _keeps(promise: Promise, name: bytes, commit: Commit) -> bool:
     return commit.wager >= promise.min_wager and cited >= promise.weight_ppm
 
 
-def _is_earliest(name: bytes, commits: Mapping[bytes, Commit]) -> bool:
-    """Would a citation of it be paid? Not if an earlier commit of the same content is cited, too."""
-    revealed = {key: commit for key, commit in commits.items() if commit.revealed}
-    cited = {key for commit in revealed.values() for key, _ in commit.citations} | {name}
-    content = content_key(commits[name].ppm, commits[name].payload)
-    same = [
-        (commit.epoch, key)
-        for key, commit in revealed.items()
-        if key in cited and content_key(commit.ppm, commit.payload) == content
-    ]
-    return min(same) == (commits[name].epoch, name)
-
-
 def settle_promises(
     state: State,
     promises: Sequence[tuple[bytes, Promise]],
@@ -87,7 +123,10 @@ def settle_promises(
     flows: FlowResult | None,
 ) -> tuple[BreachLine, ...]:
     """Settle a question's promises (agreement id, row) in order: damages first, then penalties."""
-    found = [(key, find_breach(promise, commits, flows)) for key, promise in promises]
+    if not promises:
+        return ()
+    ended = Ended(commits, flows)
+    found = [(key, find_breach(promise, ended)) for key, promise in promises]
     broken = [(key, breach) for key, breach in found if breach is not None]
     paid = [_pay_damages(state, breach) for _, breach in broken]
     burned = [_burn_penalty(state, breach) for _, breach in broken]
@@ -121,9 +160,14 @@ def _take(state: State, buyer: bytes, owed: int) -> int:
     return part + bonded
 
 
-def scale_promises(state: State, question: bytes, total_value: int, limit: int) -> None:
-    """The value cap scales a question's wagers down; what was promised of them shrinks as they do."""
+def scale_promises(state: State, capped: Mapping[bytes, tuple[int, int]]) -> None:
+    """The value cap scales wagers down; what was promised of them shrinks as they do.
+
+    `capped` are (total value, limit) of `scale_amount` by question.
+    """
+    if not capped:
+        return
     for key, promise in state.items("promises", Promise):
-        if promise.question == question and promise.min_wager:
-            least = scale_amount(promise.min_wager, total_value, limit)
+        if promise.question in capped and promise.min_wager:
+            least = scale_amount(promise.min_wager, *capped[promise.question])
             state.put("promises", key, replace(promise, min_wager=least))

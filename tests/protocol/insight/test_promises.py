@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from troth_protocol.insight.flow import FlowNode, flow
-from troth_protocol.insight.promises import find_breach, scale_promises, settle_promises
+from troth_protocol.insight.promises import Ended, find_breach, scale_promises, settle_promises
 from troth_protocol.insight.results import BreachLine
 from troth_protocol.log.rows import Account, Commit, Promise, Totals
 from troth_protocol.log.state import TOTALS_KEY, State
@@ -50,7 +50,7 @@ def flows_of(commits, income=INCOME):
 
 def breach_of(promise, commits, income=INCOME):
     """(damages, penalty), or None if nothing is owed."""
-    found = find_breach(promise, commits, flows_of(commits, income))
+    found = find_breach(promise, Ended(commits, flows_of(commits, income)))
     return None if found is None else (found.damages, found.penalty)
 
 
@@ -150,9 +150,9 @@ def test_a_copy_of_an_earlier_signal_would_have_been_paid_nothing():
 
 
 def test_in_a_void_the_floor_alone_is_due():
-    found = find_breach(replace(PROMISE, floor=70), {TOP: FORECAST, SOLD: SIGNAL}, None)
+    found = find_breach(replace(PROMISE, floor=70), Ended({TOP: FORECAST, SOLD: SIGNAL}, None))
     assert (found.damages, found.penalty) == (70, 70)
-    assert find_breach(PROMISE, {TOP: cites((SOLD, WEIGHT)), SOLD: SIGNAL}, None) is None
+    assert find_breach(PROMISE, Ended({TOP: cites((SOLD, WEIGHT)), SOLD: SIGNAL}, None)) is None
 
 
 # Who pays
@@ -185,7 +185,7 @@ def test_the_value_cap_shrinks_a_promised_wager_as_it_does_the_wagers():
     state.put("promises", b"a" * 32, PROMISE)
     state.put("promises", b"b" * 32, replace(PROMISE, min_wager=0))
     state.put("promises", b"c" * 32, replace(PROMISE, question=OTHER))
-    scale_promises(state, QUESTION, 300, 100)
+    scale_promises(state, {QUESTION: (300, 100)})
     assert [row.min_wager for _, row in state.items("promises", Promise)] == [WAGER // 3, 0, WAGER]
 
 
