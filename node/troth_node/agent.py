@@ -217,9 +217,9 @@ class Agent:
     all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `price`, what it asks
     for one; `budget`, what it spends on prices in all, promises, bids and what is locked included: its node sees to
     that; `pay`, the highest price that it pays for one, and the highest floor that it promises (None: whatever the
-    budget allows), all three in atomic units; `rate`, the learning rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within
-    a few milliseconds, so that they need no worker thread (a node whose agent says so and then waits for a network
-    misses votes).
+    budget allows), all three in atomic units; `rate`, the learning rate of the default `allocate`, per nat;
+    `is_quick`, whether its methods answer within a few milliseconds, so that they need no worker thread (a node whose
+    agent says so and then waits for a network misses votes).
     """
 
     documents: tuple[str, ...] = ()
