@@ -165,7 +165,11 @@ class KillLoop:
         fault = self._faults.get(node.name)
         if fault is not None:
             _faulty(fault, plan, node, home, pipes)
-        main(plan, node, home, pipes, self.child)
+        main(plan, node, home, pipes, self.child_of(node.name))
+
+    def child_of(self, name: str) -> Callable[..., BusyChild]:
+        """What the node of this name runs."""
+        return self.child
 
     def _heard(self, process: Process, line: dict[str, Json]) -> None:
         match line.get("event"):
