@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from troth_node.transport.network import Network
 
 SOFTWARE: Final = "troth/0.1.0"
-EVENTS_PER_TURN: Final = 512
 _NETWORK: Final = b"network"
 #: Tables whose rows a promise rests on that is not signed: store-acks, and to vote no more in an epoch.
 PROMISED: Final = frozenset({"entries", "close"})
@@ -231,10 +230,7 @@ class Runtime:
     async def _read_network(self) -> None:
         while True:
             events = await self.network.next_events()
-            for event in events[:EVENTS_PER_TURN]:
-                self._feed(event)
-            self._carry_out()
-            for event in events[EVENTS_PER_TURN:]:
+            for event in events:
                 self._feed(event)
             self._carry_out()
 
@@ -259,6 +255,7 @@ class Runtime:
                 self.disk.commit(writes)
             for effect in effects:
                 self._apply(effect)
+            self.network.flush()
             effects = self.core.drain()
         if self._is_unsettled and self.core.check.may_sign():
             self._is_unsettled = False
@@ -272,7 +269,7 @@ class Runtime:
     def _apply(self, effect: Effect) -> None:
         match effect:
             case Send():
-                self.network.send(effect.peer, effect.payload)
+                self.network.send(effect.peer, effect.payload, is_corked=True)
             case SetTimer():
                 self._timers.set(effect.name, effect.delay_ms)
                 self._wake.set()

@@ -30,7 +30,7 @@ from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import epoch_key, unpack_vote
 from troth_protocol.log.ops import Accuse, Op
 from troth_protocol.log.payee import Payee
-from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate
+from troth_protocol.log.vote import VOTE, Certificate, load_certificate
 from troth_protocol.log.witness import Witness
 from troth_protocol.market.board import Board
 from troth_protocol.market.library import Library
@@ -447,7 +447,7 @@ class Core:
     def _on_certified(self, peer: bytes, message: Certified) -> None:
         if self.witness is not None and self.witness.is_known(peer, message.certificate):
             return
-        certificate = CERTIFICATE.decode(message.certificate)
+        certificate = load_certificate(message.certificate)
         entry = self._entry_of(certificate, message)
         if not self._is_now(peer, message, certificate.epoch):
             if entry is not None:

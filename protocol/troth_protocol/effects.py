@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from troth_protocol.wire.messages import MESSAGES, Message
 
@@ -57,6 +57,13 @@ class Notice:
 
 Write: TypeAlias = Persist | Erase
 Effect: TypeAlias = Persist | Erase | Send | SetTimer | Notice
+
+
+class Rows(Protocol):
+    """Where rows were kept that machines persisted: what each reads back at its start."""
+
+    def scan(self, table: str, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Rows whose key begins so, in key order."""
 
 
 class Effects:

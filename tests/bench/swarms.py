@@ -49,8 +49,8 @@ class CountedNetwork(Network):
         super().__init__(seed)
         self.by_kind: Counter[str] = Counter()
 
-    def send(self, peer: bytes, payload: bytes) -> bool:
-        is_queued = super().send(peer, payload)
+    def send(self, peer: bytes, payload: bytes, *, is_corked: bool = False) -> bool:
+        is_queued = super().send(peer, payload, is_corked=is_corked)
         if is_queued:
             self.by_kind[type(MESSAGES.decode(payload)).__name__] += len(payload)
         return is_queued

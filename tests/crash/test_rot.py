@@ -27,7 +27,8 @@ from troth_protocol.errors import Invalid, TrothError
 
 SEED = 7
 FLIPS = 150
-HISTORIES = {"stopped": [], "killed": [Fault("kill", 700)]}
+#: Killed in the middle of a commit, so that the guard counts all commits before it.
+HISTORIES = {"stopped": [], "killed": [Fault("kill", 400, "write store-wal")]}
 PROMISES = ("own", "votes", "ballots", "close", "entries")
 Rows = dict[str, dict[bytes, bytes]]
 #: What the line says that a damaged file earns: which file, and what to do.
@@ -105,8 +106,11 @@ def rotting(stack: ExitStack, nursery: Nursery, faults: list[Fault]) -> Rotting:
 
 
 def flips(rotting: Rotting, name: str, count: int) -> Counter[str]:
-    """Flip seeded bits of a file; how often each thing came of it, by the file that the line names."""
-    size = 8 * len(rotting.pristine[name])
+    """Flip seeded bits of a file; how often each thing came of it, by the file that the line names.
+
+    A log is lengthened with zeros ahead of what is written to it: bits behind its last written one are left out.
+    """
+    size = 8 * len(rotting.pristine[name].rstrip(b"\0"))
     bits = random.Random(f"{SEED}/{name}").sample(range(size), min(count, size))
     came: Counter[str] = Counter()
     for bit in bits:
@@ -132,6 +136,11 @@ def test_a_flipped_bit_in_the_store_is_found_or_harmless(homes: dict[str, Rottin
 def test_a_flipped_bit_in_the_log_sends_the_node_into_restore_mode(homes: dict[str, Rotting]) -> None:
     came = flips(homes["killed"], "store.sqlite-wal", FLIPS // 2)
     assert came["restore mode"] > 0, came
+
+
+def test_a_flipped_bit_among_the_zeros_ahead_of_the_log_is_harmless(homes: dict[str, Rotting]) -> None:
+    size = len(homes["killed"].pristine["store.sqlite-wal"])
+    assert homes["killed"].flip("store.sqlite-wal", 8 * size - 1_000) == "harmless"
 
 
 @pytest.mark.parametrize("name", ["guard", "key", "genesis.bin", "host"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from troth_node.cli.main import COMMANDS
 from troth_node.storage.store import Store
 from troth_node.testing.command import troth
 from troth_protocol.core import TABLES
@@ -110,7 +111,7 @@ def test_a_port_in_use_is_one_line(kept: Kept, tmp_path: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("init", "node", "swarm", "log", "balance", "verify", "evidence", "score"):
+    for name in COMMANDS:
         done = troth(name, "--help")
         assert done.returncode == 0
         assert "Example" in done.stdout

@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from troth_node.testing.command import pid_of, wait_gone
+from troth_node.testing.command import Command, pid_of, wait_gone
 
 
 def test_killed_nodes_come_back_and_the_audit_passes(launch, tmp_path: Path) -> None:
@@ -27,11 +27,15 @@ def test_killed_nodes_come_back_and_the_audit_passes(launch, tmp_path: Path) -> 
     assert json.loads(report.read_text())["evidence"] == 0, "a kill must never look like a fork"
 
 
-def test_ctrl_c_ends_everything_and_leaves_no_process(launch, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
+def running(launch, directory: Path) -> tuple[Command, list[int]]:
+    """A swarm, and the processes of its nodes."""
     swarm = launch("swarm", "--nodes", "10", "--epochs", "20", "--keep", str(directory))
     swarm.until("nodes are up")
-    pids = [pid_of(home) for home in directory.iterdir()]
+    return swarm, [pid_of(home) for home in directory.iterdir()]
+
+
+def test_ctrl_c_ends_everything_and_leaves_no_process(launch, tmp_path: Path) -> None:
+    swarm, pids = running(launch, tmp_path / "run")
     os.kill(swarm.process.pid, signal.SIGINT)
     assert all(wait_gone(pid, 5.0) for pid in pids), "a node outlived Ctrl-C by five seconds"
     printed = swarm.finish()
@@ -40,9 +44,6 @@ def test_ctrl_c_ends_everything_and_leaves_no_process(launch, tmp_path: Path) ->
 
 
 def test_nodes_do_not_outlive_their_supervisor(launch, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    swarm = launch("swarm", "--nodes", "10", "--epochs", "20", "--keep", str(directory))
-    swarm.until("nodes are up")
-    pids = [pid_of(home) for home in directory.iterdir()]
+    swarm, pids = running(launch, tmp_path / "run")
     os.kill(swarm.process.pid, signal.SIGKILL)
     assert all(wait_gone(pid, 10.0) for pid in pids), "a node outlived its supervisor"

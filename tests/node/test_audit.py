@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from store_kit import store_of
 
 from troth_node.audit import Pruned, audit_store, replay
 from troth_node.storage.store import Store
@@ -32,15 +33,6 @@ def played(epochs: int, rules=RULES) -> Stage:
     return stage
 
 
-def stored(stage: Stage, path: Path) -> Path:
-    """Alma's rows in a real store."""
-    disk = stage.seats[ALMA].disk
-    with Store.open(path / "store.sqlite", TABLES) as store:
-        for table in TABLES:
-            store.apply([Persist(table, key, value) for key, value in disk.scan(table, b"")])
-    return path / "store.sqlite"
-
-
 def change(path: Path, *writes: Persist | Erase) -> None:
     with Store.open(path, TABLES) as store:
         store.apply(writes)
@@ -48,7 +40,7 @@ def change(path: Path, *writes: Persist | Erase) -> None:
 
 def test_what_holds(tmp_path: Path) -> None:
     stage = played(3)
-    path = stored(stage, tmp_path)
+    path = store_of(stage, ALMA, tmp_path)
     found, history = audit_store(path, stage.genesis, "alma"), replay(path, stage.genesis)
     assert found.is_ok, found.problems
     assert (found.epoch, found.seals, found.entries, found.votes) == (3, 3, 3, 9)
@@ -59,7 +51,7 @@ def test_what_holds(tmp_path: Path) -> None:
 
 def test_a_row_of_the_state_that_was_changed_is_found(tmp_path: Path) -> None:
     stage = played(2)
-    path = stored(stage, tmp_path)
+    path = store_of(stage, ALMA, tmp_path)
     with Store.open(path, TABLES) as store:
         key, _ = next(iter(store.scan("state", b"accounts/")))
     change(path, Erase("state", key))
@@ -71,7 +63,7 @@ def test_a_row_of_the_state_that_was_changed_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", [0, 40, -1])
 def test_a_flipped_bit_in_an_entry_is_found(tmp_path: Path, place: int) -> None:
     stage = played(2)
-    path = stored(stage, tmp_path)
+    path = store_of(stage, ALMA, tmp_path)
     with Store.open(path, TABLES) as store:
         key, value = next(iter(store.scan("entries")))
     spoilt = bytearray(value)
@@ -84,13 +76,13 @@ def test_a_flipped_bit_in_an_entry_is_found(tmp_path: Path, place: int) -> None:
 
 def test_seals_of_another_network_do_not_hold(tmp_path: Path) -> None:
     stage, other = played(1), Stage(6)
-    found = audit_store(stored(stage, tmp_path), other.genesis, "alma")
+    found = audit_store(store_of(stage, ALMA, tmp_path), other.genesis, "alma")
     assert any(problem.startswith("seal 1: ") for problem in found.problems)
 
 
 def test_a_store_that_has_forgotten_its_first_epochs_says_so(tmp_path: Path) -> None:
     stage = played(SHORT.evidence_epochs + PRUNE_LAG_EPOCHS + 2, SHORT)
-    path = stored(stage, tmp_path)
+    path = store_of(stage, ALMA, tmp_path)
     found = audit_store(path, stage.genesis, "alma")
     assert found.is_ok, found.problems
     with pytest.raises(Pruned, match="not executed again"):
@@ -99,7 +91,7 @@ def test_a_store_that_has_forgotten_its_first_epochs_says_so(tmp_path: Path) -> 
 
 def test_a_store_that_began_with_a_snapshot_says_what_it_takes_on_trust(tmp_path: Path) -> None:
     stage = played(4)
-    path = stored(stage, tmp_path)
+    path = store_of(stage, ALMA, tmp_path)
     change(path, *(Erase("seals", epoch_key(epoch)) for epoch in (1, 2)))
     change(path, *(Erase("entries", key) for key, _ in stage.seats[ALMA].disk.scan("entries", epoch_key(1))))
     change(path, *(Erase("entries", key) for key, _ in stage.seats[ALMA].disk.scan("entries", epoch_key(2))))
@@ -120,7 +112,7 @@ def test_a_store_that_its_node_had_no_time_to_fill_is_no_damage(tmp_path: Path) 
 
 def test_a_store_whose_state_is_gone_is_damaged(tmp_path: Path) -> None:
     stage = played(1)
-    path = stored(stage, tmp_path)
+    path = store_of(stage, ALMA, tmp_path)
     with Store.open(path, TABLES) as store:
         keys = [key for key, _ in store.scan("state")]
     change(path, *(Erase("state", key) for key in keys))

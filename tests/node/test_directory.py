@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from store_kit import store_of
 
 from troth_node.cli import cards as cards_module
 from troth_node.cli.failure import Failure
@@ -54,20 +54,12 @@ def stage():
     return made
 
 
-def stored(stage: Stage, path: Path) -> Path:
-    disk = stage.seats[BRUNO].disk
-    with Store.open(path / "store.sqlite", TABLES) as store:
-        for table in TABLES:
-            store.apply([Persist(table, key, value) for key, value in disk.scan(table, b"")])
-    return path / "store.sqlite"
-
-
 def read(stage, path):
     return read_directory(path, stage.genesis.encode(), stage.key(BRUNO))
 
 
 def test_cards_offers_and_standing(stage, tmp_path):
-    found = read(stage, stored(stage, tmp_path))
+    found = read(stage, store_of(stage, BRUNO, tmp_path))
     assert {card.name for card in found.ranked()} == {"emil [bold]", "alma"}
     assert [item.document for item in found.announcements] == ["coin/tip"]
     assert (found.since, found.epoch) == (1, 8)
@@ -82,14 +74,14 @@ def test_cards_offers_and_standing(stage, tmp_path):
 
 
 def test_a_card_cannot_talk_its_standing_up(stage, tmp_path):
-    facts = card_as_json(read(stage, stored(stage, tmp_path)), CARD)
+    facts = card_as_json(read(stage, store_of(stage, BRUNO, tmp_path)), CARD)
     assert facts["standing"]["net"] == "0"
     with pytest.raises(TypeError):
         replace(CARD, standing=10**9)
 
 
 def test_results_that_the_seal_does_not_name_are_refused(stage, tmp_path):
-    path = stored(stage, tmp_path)
+    path = store_of(stage, BRUNO, tmp_path)
     row = ["payment", digest(b"q"), [stage.key(ALMA), stage.key(EMIL), digest(b"c"), digest(b"d"), "5"]]
     with Store.open(path, TABLES) as store:
         store.apply([Persist("results", epoch_key(8), pack_rows([row]))])
@@ -98,7 +90,7 @@ def test_results_that_the_seal_does_not_name_are_refused(stage, tmp_path):
 
 
 def test_what_is_over_or_not_there_is_not_shown(stage, tmp_path):
-    path = stored(stage, tmp_path)
+    path = store_of(stage, BRUNO, tmp_path)
     with Store.open(path, TABLES) as store:
         store.apply([Erase("results", epoch_key(epoch)) for epoch in range(1, 9)])
     assert read(stage, path).since == 0
@@ -111,7 +103,7 @@ def test_what_is_over_or_not_there_is_not_shown(stage, tmp_path):
 
 @pytest.fixture
 def run(stage, tmp_path, monkeypatch):
-    path = stored(stage, tmp_path)
+    path = store_of(stage, BRUNO, tmp_path)
     found = read(stage, path)
     for module in ("cards", "offers", "peers"):
         monkeypatch.setattr(f"troth_node.cli.{module}.open_directory", lambda home: found)

@@ -11,16 +11,14 @@ from rich.text import Text
 
 from troth_node.replay.results import Outcome
 from troth_node.swarm.scenario import ATOMS
+from troth_node.swarm.tables import open_console
 
-PLAIN_COLUMNS: Final = 120
 PROBLEMS_SHOWN: Final = 10
 
 
 def print_outcome(outcome: Outcome, *, is_quiet: bool, kept: Path | None) -> None:
     """Print everything (or only the verdict) on standard output."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PLAIN_COLUMNS
+    console = open_console()
     if not is_quiet:
         console.print(f"\n[bold]Forecasters by emission, rule {outcome.replay.settings.rule or 'kelly'}[/]")
         console.print(_forecasters(outcome))

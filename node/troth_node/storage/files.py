@@ -93,6 +93,23 @@ def overwrite(path: Path, descriptor: int, place: int, data: bytes) -> None:
     kernel.sync_data(path, descriptor)
 
 
+def lengthen(path: Path, size_bytes: int) -> None:
+    """Append zeros to a file, synced, up to a size: what is later written over them costs one sync of data.
+
+    Raises OSError; zeros that a full disk has taken are given back.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    before = os.fstat(descriptor).st_size
+    try:
+        kernel.write(path, descriptor, bytes(max(0, size_bytes - before)))
+        kernel.sync(path, descriptor)
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
+    finally:
+        os.close(descriptor)
+
+
 class Lock:
     """An exclusive advisory lock on a file, held until release or the end of the process, even by kill -9.
 

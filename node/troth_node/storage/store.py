@@ -10,6 +10,10 @@ poisoned store answers no call but `close`; the node stops and starts again from
 SQLite does not notice most damage, so every row carries a sum, which every read checks, and `open` checks those
 of all rows: see damage.py.
 
+Each commit appends to SQLite's log. A file that grows has its new length synced with it, through the journal of the
+file system, which all its writers share: with four stores on one disk that takes several times as long as the data.
+So the log is lengthened with zeros, one step ahead; SQLite reads no further than its last valid frame.
+
 SQLite's own checkpoints hide their errors, both the automatic ones and the one at close. Therefore they are
 switched off, and the store checkpoints by itself where an error can be seen.
 
@@ -19,6 +23,7 @@ descriptor drops the first one's locks. One caller at a time; any thread.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -38,7 +43,14 @@ from troth_node.storage.damage import (
     row_sum,
 )
 from troth_node.storage.errors import LockHeld, StoreConflict, StoreError
-from troth_node.storage.files import PRIVATE_FILE_MODE, Lock, rename_file, sync_directory, sync_file
+from troth_node.storage.files import (
+    PRIVATE_FILE_MODE,
+    Lock,
+    lengthen,
+    rename_file,
+    sync_directory,
+    sync_file,
+)
 from troth_protocol.effects import Erase, Persist, Write
 
 __all__ = ["FORMAT", "Store", "StoreConflict", "StoreError"]
@@ -47,6 +59,8 @@ FORMAT: Final = 2
 
 _APPLICATION_ID: Final = 0x54726F74  # "Trot"
 _CHECKPOINT_PAGES: Final = 4_000  # 16 MiB of log: the price of reading it again after a crash is some 50 ms
+_FRAME_BYTES: Final = 4_096 + 24  # a page in the log, with its header
+_LOG_STEP_BYTES: Final = 1 << 20
 _SCAN_ROWS: Final = 128
 _TABLE_NAME: Final = re.compile(r"(?!sqlite_|meta$)[a-z][a-z0-9_]{0,30}")
 
@@ -72,11 +86,13 @@ class Store:
     def __init__(self, path: Path, connection: apsw.Connection, lock: Lock, tables: Sequence[str]) -> None:
         """Not for callers: `open` makes stores."""
         self._path = path
+        self._log_path = path.with_name(path.name + "-wal")
         self._connection = connection
         self._lock = lock
         self._tables = frozenset(tables)
         self._fault: str | None = None
         self._log_pages = 0
+        self._log_bytes = 0
         self._is_syncing = True
         self._rows_sum = 0
         self.generation = 0
@@ -157,6 +173,7 @@ class Store:
             connection.execute("COMMIT")
             self.generation, self._rows_sum = generation, rows_sum
             self._checkpoint_if_long(connection)
+            self._lengthen_log()
         except apsw.Error as error:
             raise self._poison(error) from error
         except BaseException:
@@ -305,7 +322,17 @@ class Store:
     def _checkpoint_if_long(self, connection: apsw.Connection) -> None:
         if self._log_pages >= _CHECKPOINT_PAGES:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)  # see damage.py
-            self._log_pages = 0
+            self._log_pages = self._log_bytes = 0
+
+    def _lengthen_log(self) -> None:
+        """Keep half a step free ahead of the last commit."""
+        if self._log_pages * _FRAME_BYTES + _LOG_STEP_BYTES // 2 > self._log_bytes:
+            self._log_bytes = self._log_pages * _FRAME_BYTES + _LOG_STEP_BYTES
+            try:
+                lengthen(self._log_path, self._log_bytes)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:  # then the log grows with each commit, while there is room
+                    raise apsw.IOError(f"the log: {error.strerror}") from error
 
 
 def _sum_at(connection: apsw.Connection, table: str, key: bytes) -> int:

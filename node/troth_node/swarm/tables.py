@@ -14,11 +14,17 @@ from troth_node.swarm.scenario import ATOMS
 PLAIN_COLUMNS: Final = 120
 
 
-def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
-    """Print everything (or only the verdict) on standard output."""
+def open_console() -> Console:
+    """Standard output, with a width of its own where it is no terminal."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_COLUMNS
+    return console
+
+
+def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
+    """Print everything (or only the verdict) on standard output."""
+    console = open_console()
     if not is_quiet:
         _print_table(console, "Who earned what, and through whom (tokens)", _agents(report))
         _print_table(

@@ -90,12 +90,12 @@ class BusyChild(Child):
         descriptor = os.open(self.home / WIRE_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         send, seen = network.send, set[bytes]()
 
-        def tapped(peer: bytes, payload: bytes) -> bool:
+        def tapped(peer: bytes, payload: bytes, *, is_corked: bool = False) -> bool:
             mark = digest(payload)
             if mark not in seen:
                 seen.add(mark)
                 os.write(descriptor, len(payload).to_bytes(4, "big") + payload)
-            return send(peer, payload)
+            return send(peer, payload, is_corked=is_corked)
 
         network.send = tapped  # type: ignore[method-assign] # the one place that all frames pass
         return network

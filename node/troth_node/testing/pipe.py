@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -11,17 +12,22 @@ RIGHT: Final = b"R" * 32
 
 
 class MemoryPipe:
-    """One end. `writes` lists the sizes of its writes; `is_frozen` makes the other end's writes wait for ever."""
+    """One end. `writes` lists the sizes of its writes; `is_frozen` makes the other end's writes wait for ever.
+
+    If it `is_quick`, it takes writes that do not wait, and hands what arrives to whoever wants it at once.
+    """
 
     def __init__(self, peer: bytes, *, is_dialled: bool) -> None:
         self.peer = peer
         self.is_dialled = is_dialled
         self.is_frozen = False
+        self.is_quick = False
         self.is_ended = False
         self.writes: list[int] = []
         self.other = self
         self._arrived = bytearray()
         self._changed = trio.lowlevel.ParkingLot()
+        self._sink: Callable[[bytes], bool] | None = None
 
     async def read(self) -> bytes:
         """What has arrived, at least one byte; b"" at the end."""
@@ -31,6 +37,18 @@ class MemoryPipe:
         data = bytes(self._arrived)
         self._arrived.clear()
         return data
+
+    def write_now(self, data: bytes) -> bool:
+        """Hand `data` to the other end without waiting, if this one is quick and the other not frozen."""
+        if not self.is_quick or self.other.is_frozen or self.is_ended:
+            return False
+        self.writes.append(len(data))
+        self.say(data)
+        return True
+
+    def divert(self, sink: Callable[[bytes], bool]) -> None:
+        """Offer what arrives to `sink` first, if this end is quick."""
+        self._sink = sink
 
     async def write(self, data: bytes) -> None:
         """Hand `data` to the other end; trio.BrokenResourceError once the pipe has ended."""
@@ -48,6 +66,8 @@ class MemoryPipe:
 
     def arrive(self, data: bytes) -> None:
         """Let this end find `data`."""
+        if self.is_quick and not self._arrived and self._sink is not None and self._sink(data):
+            return
         self._arrived += data
         self.wake()
 

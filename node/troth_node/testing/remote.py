@@ -133,7 +133,10 @@ class _Network:
         self._clock = clock
         self._points = points
 
-    def send(self, peer: bytes, payload: bytes) -> bool:
+    def flush(self) -> None:
+        """They have left already."""
+
+    def send(self, peer: bytes, payload: bytes, *, is_corked: bool) -> bool:
         """The bytes leave."""
         self._points.leave()
         self._wire.put(LATE if self._points.failed else SENT, peer + payload)

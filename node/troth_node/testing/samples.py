@@ -1,11 +1,17 @@
-"""Small genesis documents for tests and simulations."""
+"""Small genesis documents, and evidence, for tests and simulations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from troth_protocol.evidence import entry_fork, misdelivery
 from troth_protocol.genesis import Genesis, Holder, Pacing, Phases, Rules, Topic, load_genesis
+from troth_protocol.log.entry import make_entry
+from troth_protocol.log.ops import Bond
+from troth_protocol.log.rows import NO_HEAD
+from troth_protocol.log.sealed import commit_id
+from troth_protocol.market.exchange import ExchangeTerms, sign_terms
 from troth_protocol.wire.crypto import KeyPair, digest
 
 TOKEN = 10**9
@@ -76,3 +82,41 @@ def sample_genesis(
     holders.sort(key=lambda holder: holder.key)
     draft = Genesis(1, "sample", pacing, rules, tuple(holders), topics, 1_000_000 * TOKEN)
     return load_genesis(replace(draft).encode())
+
+
+def sample_fork(keys: KeyPair, network: bytes, *, epoch: int = 1, seq: int = 1) -> bytes:
+    """Evidence against whoever signed two entries at one place of its log: an entry fork."""
+    halves = [
+        make_entry(
+            keys,
+            network,
+            incarnation=0,
+            epoch=epoch,
+            seq=seq,
+            prev=NO_HEAD,
+            deps=[],
+            ops=[Bond(amount, "agent")],
+        ).signed
+        for amount in (1, 2)
+    ]
+    return entry_fork(*halves)
+
+
+def sample_misdelivery(
+    seller: KeyPair, network: bytes, buyer: bytes, key: bytes, *, question: bytes = digest(b"question")
+) -> bytes:
+    """Evidence that this seller sold this buyer junk for a token, under this key of 32 bytes."""
+    sealed, junk = digest(b"commit"), b"junk"
+    terms = ExchangeTerms(
+        network,
+        seller.public,
+        buyer,
+        question,
+        commit_id(network, seller.public, question, sealed),
+        sealed,
+        digest(key),
+        digest(junk),
+        TOKEN,
+        9,
+    )
+    return misdelivery(*sign_terms(seller, terms), junk, key)

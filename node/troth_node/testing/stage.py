@@ -6,17 +6,18 @@ delivered until nothing is left, timers fire only when they are told to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from troth_node.testing.samples import COIN, PACING, RULES, sample_genesis, seed
 from troth_node.testing.world import Disk
 from troth_protocol.close.closer import Closer
-from troth_protocol.core import Core, Profile
+from troth_protocol.core import Core, PeerFault, Profile
 from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer
 from troth_protocol.genesis import Genesis, Pacing, Rules, Topic
+from troth_protocol.log.entry import Entry, make_entry
 from troth_protocol.log.ops import Op
-from troth_protocol.log.rows import Account
+from troth_protocol.log.rows import NO_HEAD, Account
 from troth_protocol.market.document import Document
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import MESSAGES, Message
@@ -111,6 +112,31 @@ class Stage:
     def epochs(self) -> list[int]:
         """The open epoch of each agent that runs."""
         return [self.core(agent).epoch for agent in self.up()]
+
+    # Behind an agent's back
+
+    def entry(
+        self,
+        agent: int,
+        *ops: Op,
+        deps: Iterable[bytes] = (),
+        incarnation: int = 0,
+        epoch: int | None = None,
+        seq: int | None = None,
+    ) -> Entry:
+        """An entry signed with an agent's key, the next of its log as agent 0 has it; what is named differs."""
+        core = self.core(0)
+        head_seq, head = core.chain.book.head(self.key(agent))
+        return make_entry(
+            self.seats[agent].keys,
+            self.network,
+            incarnation=incarnation,
+            epoch=core.epoch if epoch is None else epoch,
+            seq=head_seq + 1 if seq is None else seq,
+            prev=NO_HEAD if seq == 1 else head,
+            deps=list(deps),
+            ops=ops,
+        )
 
     # Coming and going
 
@@ -244,3 +270,12 @@ class Stage:
     def notices(self, agent: int, kind: type) -> list[object]:
         """What an agent was told of one kind."""
         return [event for event in self.seats[agent].notices if isinstance(event, kind)]
+
+    def faults(self, agent: int) -> list[str]:
+        """The codes of the faults that an agent found in what it was sent."""
+        return [event.code for event in self.seats[agent].notices if isinstance(event, PeerFault)]
+
+    def mails(self, kind: type[Message] | tuple[type[Message], ...], source: int | None = None) -> list[Mail]:
+        """What was sent of one kind so far, by anybody or by one agent."""
+        sent = [mail for mail in self.sent if isinstance(mail.message, kind)]
+        return [mail for mail in sent if source is None or mail.source == source]

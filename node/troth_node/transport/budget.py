@@ -13,6 +13,10 @@ class Bucket:
         self._level = rate
         self._at = now
 
+    def has(self, units: float, now: float) -> bool:
+        """Could `units` be spent at time `now` without any wait after it?"""
+        return self._level + (now - self._at) * self._rate >= units
+
     def take(self, units: float, now: float) -> float:
         """Spend `units` at time `now` (seconds, never falling); returns the seconds to wait before spending more."""
         self._level = min(self._rate, self._level + (now - self._at) * self._rate) - units

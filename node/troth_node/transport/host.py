@@ -87,6 +87,14 @@ class Channel:
         except MuxedStreamError as error:
             raise trio.BrokenResourceError(str(error)) from error
 
+    def write_now(self, data: bytes) -> bool:
+        """Send all of `data` without waiting; False, and nothing is sent, if something is in the way."""
+        return self._stream.write_now(data)
+
+    def divert(self, sink: Callable[[bytes], bool]) -> None:
+        """Offer what arrives to `sink` first, which must not wait; what it does not take is there to be read."""
+        self._stream.divert(sink)
+
     def abort(self) -> None:
         """End the connection now, whatever anybody is waiting for in it."""
         self._session.abort()

@@ -46,15 +46,30 @@ class Pipe(Protocol):
     async def write(self, data: bytes) -> None:
         """Send all of `data`; trio.BrokenResourceError once the pipe has ended."""
 
+    def write_now(self, data: bytes) -> bool:
+        """Send all of `data` without waiting; False, and nothing is sent, if something is in the way."""
+
+    def divert(self, sink: Callable[[bytes], bool]) -> None:
+        """Offer what arrives to `sink` first, which must not wait; what it does not take is there to be read."""
+
     def abort(self) -> None:
         """End it now, and wake whoever reads or writes."""
+
+
+def _decline(_payloads: list[bytes]) -> bool:
+    return False
 
 
 class Link:
     """Frames to and from one peer, from `run` until it returns why it ended."""
 
     def __init__(
-        self, pipe: Pipe, settings: Settings, stats: PeerStats, deliver: Callable[[bytes], Awaitable[None]]
+        self,
+        pipe: Pipe,
+        settings: Settings,
+        stats: PeerStats,
+        deliver: Callable[[bytes], Awaitable[None]],
+        deliver_now: Callable[[list[bytes]], bool] = _decline,
     ) -> None:
         self.ended = trio.Event()  # for the owner, who sets it
         self.is_dialled = pipe.is_dialled
@@ -63,12 +78,15 @@ class Link:
         self._settings = settings
         self._stats = stats
         self._deliver = deliver
+        self._deliver_now = deliver_now
+        self._reader = FrameReader()
         self._reason: str | None = None
         self._scope = trio.CancelScope()
         self._closing = trio.Event()
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
         self._wake = trio.Event()
+        self._is_writing = False
         self._full_since = math.inf
         self._taken_bytes = 0  # since then
         now = trio.current_time()
@@ -77,8 +95,10 @@ class Link:
         self._bytes = Bucket(settings.inbound_bytes_per_s, now)
         self._frames = Bucket(settings.inbound_frames_per_s, now)
 
-    def send(self, payload: bytes) -> bool:
+    def send(self, payload: bytes, *, is_corked: bool = False) -> bool:
         """Queue a payload of 2 bytes or more; False if the link is ending or its outbox is full. Never waits.
+
+        Whoever sends it `is_corked` calls `flush` when all is said.
 
         Raises ValueError for a shorter payload and Invalid("frame_too_large") for one that is too long.
         """
@@ -90,8 +110,19 @@ class Link:
             self._note_full()
             return False
         self._stats.frames_out += 1
-        self._queue(data)
+        self._queue(data, is_corked=is_corked)
         return True
+
+    def flush(self) -> None:
+        """Send what is queued: at once, without waking the writer, if nothing is in the way."""
+        if not self._outbox:
+            return
+        data = b"".join(self._outbox)
+        if self._is_writing or len(data) > WRITE_BYTES or not self._pipe.write_now(data):
+            self._wake.set()
+            return
+        self._outbox.clear()
+        self._note_written(len(data))
 
     def close(self, goodbye: Goodbye, reason: str) -> None:
         """Say goodbye and end; `run` returns `reason` once the peer has hung up, or soon after if it does not."""
@@ -114,24 +145,49 @@ class Link:
         self._pipe.abort()  # before the cancellation: a write that waits for its socket cannot be cancelled
         self._scope.cancel()
 
-    def _queue(self, data: bytes) -> None:
+    def _queue(self, data: bytes, *, is_corked: bool = False) -> None:
         self._outbox.append(data)
         self._outbox_bytes += len(data)
-        self._wake.set()
+        if not is_corked:
+            self._wake.set()
 
     async def _read(self) -> None:
-        reader = FrameReader()
+        self._pipe.divert(self._take_now)
         while data := await self._pipe.read():
             self._heard_at = trio.current_time()
             self._stats.bytes_in += len(data)
-            if not reader.broken:
+            if not self._reader.broken:
                 self._is_listening = False  # the peer is not silent while it is we who do not read
-                await self._take(reader.feed(data), len(data))
+                await self._take(self._reader.feed(data), len(data))
                 self._is_listening = True
                 self._heard_at = trio.current_time()
-            if reader.broken:
-                self.close(Goodbye.REFUSED, f"refused: {reader.broken.code}")
+            if self._reader.broken:
+                self.close(Goodbye.REFUSED, f"refused: {self._reader.broken.code}")
         self._finish("vanished")
+
+    def _take_now(self, data: bytes) -> bool:
+        """Take a little that arrived without waking the reader, if it need not wait for anything; else False.
+
+        A goodbye, and all that is wrong, is the reader's business.
+        """
+        payloads = self._reader.peek(data)
+        now = trio.current_time()
+        if payloads is None or self._reason is not None or not self._is_listening:
+            return False
+        if (
+            min(map(len, payloads)) < PAYLOAD_MIN_BYTES
+            or not self._bytes.has(len(data), now)
+            or not self._frames.has(len(payloads), now)
+        ):
+            return False
+        if not self._deliver_now(payloads):
+            return False
+        self._bytes.take(len(data), now)
+        self._frames.take(len(payloads), now)
+        self._heard_at = now
+        self._stats.bytes_in += len(data)
+        self._stats.frames_in += len(payloads)
+        return True
 
     async def _take(self, payloads: list[bytes], size: int) -> None:
         await self._pace(size, len(payloads))
@@ -159,18 +215,23 @@ class Link:
             while True:
                 await self._wake.wait()
                 self._wake = trio.Event()
+                self._is_writing = True
                 data = memoryview(b"".join(self._outbox))
                 self._outbox.clear()
                 for start in range(0, len(data), WRITE_BYTES):
                     await self._write_some(bytes(data[start : start + WRITE_BYTES]))
+                self._is_writing = False
         except trio.BrokenResourceError:
             pass  # the reader may still find a goodbye in what had arrived before the end
 
     async def _write_some(self, data: bytes) -> None:
         await self._pipe.write(data)
-        self._stats.bytes_out += len(data)
-        self._outbox_bytes -= len(data)
-        self._taken_bytes += len(data)
+        self._note_written(len(data))
+
+    def _note_written(self, size: int) -> None:
+        self._stats.bytes_out += size
+        self._outbox_bytes -= size
+        self._taken_bytes += size
         limit = self._settings.outbox_bytes
         if self._outbox_bytes <= limit // 2 or self._taken_bytes >= limit:
             self._full_since = (

@@ -7,6 +7,7 @@ begun cannot be cancelled: only `abort`, which closes the socket, stops it.
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Final, cast
 
@@ -59,6 +60,7 @@ class SealedSocket(BaseSession):
         self._sealed = bytearray()
         self._plain = bytearray()
         self._turn = trio.Lock()
+        self._unsent = b""
 
     async def read(self, n: int | None = None) -> bytes:
         """Between 1 and `n` bytes (None: all that has arrived). SocketEnded at the end, however it came."""
@@ -71,11 +73,49 @@ class SealedSocket(BaseSession):
     async def write(self, data: bytes) -> None:
         """Send `data` whole; cannot be cancelled. SocketEnded once the socket is closed."""
         with trio.CancelScope(shield=True):
-            async with self._turn:
-                try:
-                    await self._stream.send_all(self._seal(data))
-                except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                    raise SocketEnded(str(error)) from error
+            if self._turn.locked():
+                await self._turn.acquire()
+            else:
+                self._turn.acquire_nowait()
+            try:
+                await self._send(self._seal(data))
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise SocketEnded(str(error)) from error
+            finally:
+                self._turn.release()
+
+    def write_now(self, data: bytes) -> bool:
+        """Send `data` without waiting, unless others are sending or the socket has ended: False, and nothing is sent.
+
+        What the socket does not take at once leaves with the next `write`, which the caller owes if `is_clogged`.
+        """
+        if self._turn.locked() or self._unsent:
+            return False
+        packets = self._seal(data)
+        try:
+            self._unsent = packets[self._put(packets) :]
+        except OSError:
+            self.abort()
+        return True
+
+    @property
+    def is_clogged(self) -> bool:
+        """True if the socket has not taken all that `write_now` gave it."""
+        return bool(self._unsent)
+
+    async def _send(self, packets: bytes) -> None:
+        """Nearly always the socket takes all of it at once, and nobody needs to be scheduled again."""
+        packets, self._unsent = self._unsent + packets, b""
+        sent = self._put(packets)
+        if sent < len(packets):
+            await self._stream.send_all(memoryview(packets)[sent:])
+
+    def _put(self, packets: bytes) -> int:
+        """How many of these bytes the socket takes now. OSError once it is closed."""
+        try:
+            return os.write(self._stream.socket.fileno(), packets)
+        except BlockingIOError:
+            return 0
 
     def abort(self) -> None:
         """Close the socket now; tasks that read or write wake up with SocketEnded."""

@@ -65,10 +65,12 @@ class Stream(IMuxedStream):
         self._owed = 0  # what was read since we last granted
         self._is_reset = self._fin_sent = self._fin_received = False
         self._changed = trio.lowlevel.ParkingLot()
+        self._sink: Callable[[bytes], bool] | None = None
 
     async def read(self, n: int | None = None) -> bytes:
         """Between 1 and `n` bytes (None or negative: all there is). MuxedStreamEOF or MuxedStreamReset at the end."""
-        await trio.lowlevel.checkpoint()
+        if self._buffer:
+            await trio.lowlevel.checkpoint()  # to wait is one, too
         while not self._buffer:
             if self._is_reset:
                 raise MuxedStreamReset("the stream was reset")
@@ -93,6 +95,20 @@ class Stream(IMuxedStream):
             self._credit -= size
             await self._session.send(HEADER.pack(0, DATA, 0, self.number, size) + rest[:size])
             rest = rest[size:]
+
+    def write_now(self, data: bytes) -> bool:
+        """Send `data` without waiting; False, and nothing is sent, if something is in the way."""
+        size = len(data)
+        if self._is_write_closed or size > min(self._credit, CHUNK_BYTES):
+            return False
+        if not self._session.send_now(HEADER.pack(0, DATA, 0, self.number, size) + data):
+            return False
+        self._credit -= size
+        return True
+
+    def divert(self, sink: Callable[[bytes], bool]) -> None:
+        """Offer what arrives to `sink` first, which must not wait; what it does not take is there to be read."""
+        self._sink = sink
 
     async def close(self) -> None:
         """Say that nothing more will be written; reading goes on."""
@@ -134,7 +150,10 @@ class Stream(IMuxedStream):
             raise Violation(f"{len(body)} bytes on stream {self.number}, {self._granted} were granted")
         else:
             self._granted -= len(body)
-            self._buffer += body
+            if self._sink is not None and body and not self._buffer and self._sink(body):
+                self._grant(len(body))
+            else:
+                self._buffer += body
         self._fin_received |= bool(header.flags & FIN)
         self._is_reset |= bool(header.flags & RST)
         self._settle()
@@ -220,6 +239,13 @@ class Session(IMuxedConn):
             await self.secured_conn.write(frame)
         except SocketEnded as error:
             raise MuxedStreamClosed(str(error)) from error
+
+    def send_now(self, frame: bytes) -> bool:
+        """Send one frame without waiting; False, and nothing is sent, if something is in the way."""
+        is_sent = self.secured_conn.write_now(frame)
+        if self.secured_conn.is_clogged:
+            self._posted.set()  # which writes the rest
+        return is_sent
 
     def post(self, kind: int, flags: int, stream: int, value: int) -> None:
         """Send a frame without a body when the socket next has room. A peer that lets them pile up is cut off."""

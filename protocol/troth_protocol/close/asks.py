@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from troth_protocol.log.book import LogBook
+from troth_protocol.wire.chunks import Assembly
+from troth_protocol.wire.messages import WantChunk, WantLog
+
 ASKS_MAX: Final = 64
 
 
@@ -20,6 +24,25 @@ class Asks:
             return False
         self._open[what] = index
         return True
+
+    def chunk(self, assembly: Assembly) -> WantChunk | None:
+        """What to ask for next of this, unless it is asked for already."""
+        index = assembly.wanted() or 0
+        return WantChunk(assembly.root, index) if self.open(assembly.root, index) else None
+
+    def logs(self, book: LogBook, missing: dict[bytes, tuple[int, bytes]]) -> list[WantLog]:
+        """What to ask for now of logs up to these heads, by author; those that the book holds leave `missing`."""
+        wants = []
+        for author, (last, _) in list(missing.items()):
+            first = book.head(author)[0] + 1
+            if last < first:
+                del missing[author]
+                self.close(author)
+            elif self.open(author, first):
+                wants.append(WantLog(author, book.epoch, first, last))
+            elif self.is_full():
+                break
+        return wants
 
     def close(self, what: bytes) -> None:
         """It came, whole."""

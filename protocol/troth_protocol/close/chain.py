@@ -13,7 +13,7 @@ from troth_protocol.close.findings import Findings
 from troth_protocol.close.light import genesis_committee
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL, Seal, SignedSeal, seal_id
-from troth_protocol.effects import Effects
+from troth_protocol.effects import Effects, Rows
 from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.insight.lifecycle import open_questions
@@ -33,14 +33,11 @@ PRUNED = ("entries", "votes", "own", "ballots", "close")
 OWN_REPORT = b"report"
 
 
-class Archive(Protocol):
+class Archive(Rows, Protocol):
     """Reading back what earlier effects stored; the shell or the simulator provides it."""
 
     def find(self, table: str, key: bytes) -> bytes | None:
         """The row, or None."""
-
-    def scan(self, table: str, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        """Rows whose key begins so, in key order."""
 
 
 class Chain:

@@ -9,7 +9,6 @@ from itertools import islice
 
 from troth_protocol.effects import Effects
 from troth_protocol.log.book import LogBook, Stored
-from troth_protocol.log.vote import CERTIFICATE
 from troth_protocol.wire.messages import ITEMS_MAX, Entries
 
 FEED_BYTES = 150_000
@@ -56,4 +55,4 @@ class Feed:
 
 
 def _item(stored: Stored) -> tuple[bytes, bytes]:
-    return stored.entry.data, CERTIFICATE.encode(stored.certificate)
+    return stored.entry.data, stored.certificate.data

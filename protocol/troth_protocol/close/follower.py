@@ -20,7 +20,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import keep
 from troth_protocol.log.state import decode_state
-from troth_protocol.log.vote import CERTIFICATE, Certificate
+from troth_protocol.log.vote import Certificate, load_certificate
 from troth_protocol.wire.chunks import Assembly, Chunks
 from troth_protocol.wire.messages import (
     Chunk,
@@ -29,8 +29,6 @@ from troth_protocol.wire.messages import (
     Message,
     SealMsg,
     Snapshot,
-    WantChunk,
-    WantLog,
     WantSeals,
     WantSnapshot,
 )
@@ -88,7 +86,7 @@ class _Jump:
 
 def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]], *, lazy: bool = False) -> None:
     """Store fetched entries of the open epoch, whatever their order; what still misses something is dropped."""
-    waiting = [(load_entry(e, chain.network), CERTIFICATE.decode(c)) for e, c in items]
+    waiting = [(load_entry(e, chain.network), load_certificate(c)) for e, c in items]
     while waiting:
         left = [item for item in waiting if not _try_keep(chain, out, *item, lazy=lazy)]
         if len(left) == len(waiting):
@@ -174,21 +172,13 @@ class Follower:
             self._finish(target, target.cut)
 
     def _want_chunk(self, assembly: Assembly) -> None:
-        index = assembly.wanted() or 0
-        if self._asks.open(assembly.root, index):
-            self._send(WantChunk(assembly.root, index))
+        want = self._asks.chunk(assembly)
+        if want is not None:
+            self._send(want)
 
     def _has_entries(self, target: _Target) -> bool:
-        book = self.chain.book
-        for author, (last, _) in list(target.missing.items()):
-            first = book.head(author)[0] + 1
-            if last < first:
-                del target.missing[author]
-                self._asks.close(author)
-            elif self._asks.open(author, first):
-                self._send(WantLog(author, book.epoch, first, last))
-            elif self._asks.is_full():
-                break
+        for want in self._asks.logs(self.chain.book, target.missing):
+            self._send(want)
         return not target.missing
 
     def _finish(self, target: _Target, cut: Findings) -> None:
@@ -285,9 +275,9 @@ class Follower:
     def _push(self, jump: _Jump) -> None:
         """Ask for the next step: the snapshot's next chunk, or further seals and who has the newest one's state."""
         if jump.offer is not None:
-            index = jump.offer.assembly.wanted() or 0
-            if self._asks.open(jump.offer.assembly.root, index):
-                self.out.send(jump.offer.peer, WantChunk(jump.offer.assembly.root, index))
+            want = self._asks.chunk(jump.offer.assembly)
+            if want is not None:
+                self.out.send(jump.offer.peer, want)
             return
         peer = self._source(jump.refused)
         if peer is not None:

@@ -133,21 +133,13 @@ class Gatherer:
         if known is not None:
             self._take(held, known)
             return
-        index = held.assembly.wanted() or 0
-        if self._asks.open(held.assembly.root, index):
-            self._send(held.report.header.witness, WantChunk(held.assembly.root, index))
+        want = self._asks.chunk(held.assembly)
+        if want is not None:
+            self._send(held.report.header.witness, want)
 
     def _has_all(self, held: _Held) -> bool:
-        book = self.chain.book
-        for author, (last, _) in list(held.missing.items()):
-            first = book.head(author)[0] + 1
-            if last < first:
-                del held.missing[author]
-                self._asks.close(author)
-            elif self._asks.open(author, first):
-                self._send(held.report.header.witness, WantLog(author, book.epoch, first, last))
-            elif self._asks.is_full():
-                break
+        for want in self._asks.logs(self.chain.book, held.missing):
+            self._send(held.report.header.witness, want)
         return not held.missing
 
     def _conclude(self, held: _Held, findings: Findings) -> None:

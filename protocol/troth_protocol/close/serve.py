@@ -11,7 +11,6 @@ from troth_protocol.close.seal import SIGNED_SEAL
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
 from troth_protocol.log.keep import place_key
-from troth_protocol.log.vote import CERTIFICATE
 from troth_protocol.wire.chunks import Chunks
 from troth_protocol.wire.codec import decode
 from troth_protocol.wire.messages import (
@@ -97,7 +96,7 @@ class Server:
                 key = book.places.get((want.author, seq))
                 if key is None:
                     return
-                yield book.stored[key].entry.data, CERTIFICATE.encode(book.stored[key].certificate)
+                yield book.stored[key].entry.data, book.stored[key].certificate.data
             else:
                 data = self.chain.archive.find("entries", place_key(want.epoch, want.author, seq))
                 if data is None:
@@ -108,7 +107,7 @@ class Server:
         """Answer with certified entries of the open epoch by id, as many as fit."""
         stored = self.chain.book.stored if want.epoch == self.chain.epoch else {}
         found = [stored[key] for key in want.entries if key in stored]
-        items = self._bounded((item.entry.data, CERTIFICATE.encode(item.certificate)) for item in found)
+        items = self._bounded((item.entry.data, item.certificate.data) for item in found)
         self._answer(peer, want.epoch, items)
 
     def _bounded(self, items: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

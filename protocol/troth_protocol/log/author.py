@@ -18,7 +18,7 @@ from troth_protocol.log.keep import keep, place_key
 from troth_protocol.log.ops import OPS, Op, Resume
 from troth_protocol.log.patience import Patience
 from troth_protocol.log.payee import payees
-from troth_protocol.log.vote import CERTIFICATE, Certificate, Vote, verify_vote
+from troth_protocol.log.vote import Certificate, Vote, verify_vote
 from troth_protocol.wire.codec import Value, pack
 from troth_protocol.wire.crypto import KeyPair
 from troth_protocol.wire.messages import Certified, Submit
@@ -231,8 +231,8 @@ class Author:
         flight.patience = Patience()
         # Only a witness says that it has stored it; any other author's is with the witnesses.
         is_witness = book.committee.index(self.keys.public) is not None
-        keep(book, self.out, flight.entry, flight.certificate, lazy=not is_witness)
-        data = CERTIFICATE.encode(flight.certificate)
+        keep(book, self.out, flight.entry, flight.certificate, known=votes, lazy=not is_witness)
+        data = flight.certificate.data
         members = list(enumerate(book.committee.members))
         self.out.tell(
             (member.key for index, member in members if index in flight.votes), Certified(data, None)
@@ -281,7 +281,7 @@ class Author:
         if flight.certificate is None:
             self.out.tell(keys, Submit(flight.entry.data))
         else:
-            self.out.tell(keys, Certified(CERTIFICATE.encode(flight.certificate), flight.entry.data))
+            self.out.tell(keys, Certified(flight.certificate.data, flight.entry.data))
 
     def supply(self, peer: bytes, ids: tuple[bytes, ...]) -> None:
         """A witness misses entries: send those that the book holds. Nobody else is answered at such a length."""
@@ -290,7 +290,7 @@ class Author:
         for key in ids:
             stored = self.book.stored.get(key)
             if stored is not None:
-                self.out.send(peer, Certified(CERTIFICATE.encode(stored.certificate), stored.entry.data))
+                self.out.send(peer, Certified(stored.certificate.data, stored.entry.data))
 
 
 def _submission(number: int, ops: tuple[Op, ...], deps: tuple[bytes, ...]) -> Submission:

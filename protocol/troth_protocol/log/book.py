@@ -5,6 +5,7 @@ Storing the same certificates in any causal order gives the same book.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from troth_protocol.errors import FaultBoundBroken, Invalid
@@ -13,7 +14,7 @@ from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import Entry
 from troth_protocol.log.evaluate import Delta, LogView, evaluate
 from troth_protocol.log.state import State
-from troth_protocol.log.vote import Certificate, verify_certificate
+from troth_protocol.log.vote import Certificate, Vote, verify_certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ class LogBook:
             return self.sealed.account(author).incarnation, True
         return self.stored[head[1]].entry.header.incarnation, False
 
-    def add(self, entry: Entry, certificate: Certificate) -> bool:
-        """Store a certified entry; False if it was stored already.
+    def add(self, entry: Entry, certificate: Certificate, known: Collection[Vote] = ()) -> bool:
+        """Store a certified entry; False if it was stored already. Its `known` votes are not verified again.
 
         Raises Missing, Invalid (bad certificate) or FaultBoundBroken (a second certificate at one place, or a
         certificate for an entry that breaks a rule).
@@ -127,7 +128,7 @@ class LogBook:
             return False
         if certificate.entry != entry.id or certificate.epoch != self.epoch:
             raise Invalid("wrong_epoch", "the certificate is not for this entry and epoch")
-        verify_certificate(certificate, self.network, self.committee)
+        verify_certificate(certificate, self.network, self.committee, known)
         header = entry.header
         if (header.author, header.seq) in self.places:
             raise FaultBoundBroken(f"two certified entries at {header.author.hex()}:{header.seq}")

@@ -58,11 +58,13 @@ class Committee:
     def weigh(self, indices: Iterable[int]) -> int:
         """Weight of distinct members; Invalid("bad_member") on a duplicate or an unknown place."""
         seen: set[int] = set()
+        weight, members = 0, self.members
         for index in indices:
-            if index in seen or not 0 <= index < len(self.members):
+            if index in seen or not 0 <= index < len(members):
                 raise Invalid("bad_member", str(index))
             seen.add(index)
-        return sum(self.members[index].weight for index in seen)
+            weight += members[index].weight
+        return weight
 
     def encode(self) -> bytes:
         """Canonical [[key, weight]…]."""

@@ -191,7 +191,7 @@ def _load_deps(data: bytes) -> tuple[bytes, ...]:
 
 
 def _load_ops(data: bytes) -> tuple[Op, ...]:
-    return read(data, _ops_of, _dump_ops)
+    return read(data, _ops_of)
 
 
 def _dump_ops(ops: Sequence[Op]) -> Value:

@@ -15,7 +15,7 @@ from troth_protocol.log.entry import Entry
 from troth_protocol.log.keep import keep
 from troth_protocol.log.ops import LockOp, Op, Transfer
 from troth_protocol.log.patience import Patience
-from troth_protocol.log.vote import CERTIFICATE, Certificate, verify_certificate
+from troth_protocol.log.vote import Certificate, verify_certificate
 from troth_protocol.wire.messages import Certified
 
 SHOWN_MAX = 1024
@@ -83,7 +83,7 @@ class Payee:
 
     def _push(self, shown: _Shown, members: AbstractSet[int], entry: bytes | None) -> None:
         keys = [self.book.committee.members[index].key for index in sorted(members)]
-        self.out.tell(keys, Certified(CERTIFICATE.encode(shown.certificate), entry))
+        self.out.tell(keys, Certified(shown.certificate.data, entry))
 
     def stored(self, peer: bytes, entries: tuple[bytes, ...]) -> None:
         """Store-acks arrived on this node's own links."""

@@ -152,7 +152,8 @@ class Witness:
             return False
         self._note_claims(known)
         try:
-            is_new = keep(self.book, self.out, known, certificate)
+            own = self.votes.get(known.id)
+            is_new = keep(self.book, self.out, known, certificate, known=(own,) if own is not None else ())
         except Missing as error:
             self.out.send(peer, Refuse(known.id, "missing", error.detail[:200], error.ids))
             return False

@@ -13,11 +13,11 @@ that is refused here: whoever sends such a thing is not listened to until the ne
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from troth_protocol.effects import Effects
+from troth_protocol.effects import Effects, Rows
 from troth_protocol.errors import Invalid
 from troth_protocol.log.state import State
 from troth_protocol.market.card import (
@@ -59,13 +59,6 @@ class Ledger(Protocol):
     network: bytes
     epoch: int
     state: State
-
-
-class Rows(Protocol):
-    """Where postings were kept."""
-
-    def scan(self, table: str, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        """Rows whose key begins so."""
 
 
 @dataclass(frozen=True, slots=True)

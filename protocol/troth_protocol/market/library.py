@@ -7,11 +7,11 @@ at a time; who has it may be any holder, but who sells by it always does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from troth_protocol.effects import Effects
+from troth_protocol.effects import Effects, Rows
 from troth_protocol.errors import Invalid
 from troth_protocol.market.document import Document, document_id, parse_document
 from troth_protocol.wire.messages import DocumentMsg, WantDocument
@@ -25,13 +25,6 @@ REPEAT_TICKS: Final = 4
 PATIENCE_TICKS: Final = 16
 #: Answers to one peer between two ticks.
 ANSWERS_MAX: Final = 32
-
-
-class Rows(Protocol):
-    """Where documents were kept."""
-
-    def scan(self, table: str, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        """Rows whose key begins so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,12 @@ MAX_VALUES: Final = 32_768
 MAX_INT: Final = 2**53 - 1
 MAX_KEY_BYTES: Final = 31
 MAX_AMOUNT: Final = 10**38 - 1
+MAX_AMOUNT_DIGITS: Final = 38
 CACHED_KEYS: Final = 1_024
 PEEK_MAX_BYTES: Final = MAX_VALUES  # so that it cannot hold too many values
 PEEK_MAX_ITEMS: Final = 256
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
-_AMOUNT: Final = re.compile(r"0|[1-9][0-9]{0,37}")
 _PACKER_BYTES: Final = 1_024  # first allocation only: the packer grows
 
 
@@ -110,7 +110,13 @@ def encode_amount(amount: int) -> str:
 
 def decode_amount(value: Value) -> int:
     """Atomic units from a decimal str `0|[1-9][0-9]{0,37}`. Raises Invalid("bad_amount")."""
-    if type(value) is not str or _AMOUNT.fullmatch(value) is None:
+    if (
+        type(value) is not str
+        or not (value.isascii() and value.isdecimal())
+        or len(value) > MAX_AMOUNT_DIGITS
+    ):
+        raise Invalid("bad_amount")
+    if value[0] == "0" and value != "0":
         raise Invalid("bad_amount")
     return int(value)
 

@@ -42,6 +42,20 @@ class FrameReader:
                 return payloads
         raise self.broken
 
+    def peek(self, data: bytes) -> list[bytes] | None:
+        """The payloads in `data` if it is whole frames and nothing is held; else None. Nothing changes."""
+        if self._buffer or self.broken is not None:
+            return None
+        payloads, start = [], 0
+        while start < len(data):
+            body = start + LENGTH_BYTES
+            end = body + int.from_bytes(data[start:body], "big")
+            if not body < end <= len(data):
+                return None
+            payloads.append(data[body:end])
+            start = end
+        return payloads
+
     @property
     def held_bytes(self) -> int:
         """How many bytes wait for the rest of their frame."""

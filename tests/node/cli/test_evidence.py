@@ -6,39 +6,22 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from store_kit import fill
 
 from troth_node.cli.evidence import command
 from troth_node.storage.home import Home
 from troth_node.storage.store import Store
 from troth_node.testing.bazaar import PRICE, Bazaar
-from troth_node.testing.samples import RULES, TOKEN, seed
+from troth_node.testing.samples import RULES, TOKEN, sample_fork, seed
 from troth_node.testing.stage import Stage
 from troth_protocol.core import TABLES
-from troth_protocol.effects import Persist
-from troth_protocol.evidence import entry_fork
-from troth_protocol.log.entry import make_entry
-from troth_protocol.log.ops import Bond
-from troth_protocol.log.rows import NO_HEAD
 
 ALMA, DAVE, EMIL, FINN = 0, 3, 4, 5
 PPM = 1_000_000
 
 
 def fork(stage, agent, epoch=1):
-    halves = [
-        make_entry(
-            stage.seats[agent].keys,
-            stage.network,
-            incarnation=0,
-            epoch=epoch,
-            seq=9,
-            prev=NO_HEAD,
-            deps=[],
-            ops=[Bond(amount, "agent")],
-        ).signed
-        for amount in (1, 2)
-    ]
-    return entry_fork(*halves)
+    return sample_fork(stage.seats[agent].keys, stage.network, epoch=epoch, seq=9)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +48,7 @@ def home(stage, tmp_path_factory):
 
 def make_home(stage, path, rows):
     made = Home.create(path, seed(EMIL), stage.genesis.encode())
-    with Store.open(made.store_path, TABLES) as store:
-        store.apply([Persist(table, key, row) for table in rows for key, row in rows[table].items()])
+    fill(made.store_path, rows)
     made.close()
     return path
 

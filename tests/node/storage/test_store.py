@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from troth_node.storage import files
 from troth_node.storage.store import Store, StoreConflict, StoreError
 from troth_protocol.effects import Erase, Persist, Write
 
@@ -334,3 +337,46 @@ class TestLazy:
             store.apply([put(b"a", b"2", once=True)], durable=False)
         store.apply([put(b"b", b"1")])
         assert int(store._connection.pragma("synchronous")) == 2
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """From now on the disk takes no zeros."""
+
+    def write(_path: Path, descriptor: int, data: bytes) -> None:
+        os.write(descriptor, data[: len(data) // 2])
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.kernel, "write", write)
+
+
+class TestLog:
+    """The log is lengthened ahead of what is written to it."""
+
+    def test_commits_do_not_lengthen_it_one_by_one(self, store: Store, path: Path) -> None:
+        log = path.with_name(path.name + "-wal")
+        sizes = set()
+        for number in range(100):
+            store.apply([Persist("entries", b"%d" % number, bytes(900))])
+            sizes.add(log.stat().st_size)
+        assert len(sizes) <= 5
+
+    def test_zeros_ahead_change_nothing_for_the_next_start(self, store: Store, path: Path) -> None:
+        store.apply([Persist("entries", b"key", b"value")])
+        store.close()
+        with Store.open(path, ["entries"]) as again:
+            assert again.get("entries", b"key") == b"value"
+
+    def test_a_full_disk_takes_no_zeros_and_the_row_is_there(self, monkeypatch, path: Path) -> None:
+        with Store.open(path, ["entries"]) as store:
+            refuse(monkeypatch, errno.ENOSPC)
+            store.apply([Persist("entries", b"key", b"value")])
+            assert store.get("entries", b"key") == b"value"
+            assert path.with_name(path.name + "-wal").stat().st_size < 100_000, "given back"
+
+    def test_a_disk_that_fails_poisons(self, monkeypatch, path: Path) -> None:
+        with Store.open(path, ["entries"]) as store:
+            refuse(monkeypatch, errno.EIO)
+            with pytest.raises(StoreError, match="the disk failed"):
+                store.apply([Persist("entries", b"key", b"value")])
+            with pytest.raises(StoreError):
+                store.get("entries", b"key")

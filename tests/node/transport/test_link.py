@@ -18,11 +18,11 @@ PERIOD_S = SETTINGS.heartbeat_s
 class End:
     """One end of a link: what it got, and why it ended."""
 
-    def __init__(self, pipe, settings=SETTINGS, deliver=None):
+    def __init__(self, pipe, settings=SETTINGS, deliver=None, deliver_now=None):
         self.got = []
         self.pipe = pipe
         self.stats = PeerStats()
-        self.link = Link(pipe, settings, self.stats, deliver or self._keep)
+        self.link = Link(pipe, settings, self.stats, deliver or self._keep, deliver_now or self._keep_now)
         self.reason = None
         self.ended = trio.Event()
 
@@ -32,6 +32,10 @@ class End:
 
     async def _keep(self, payload):
         self.got.append(payload)
+
+    def _keep_now(self, payloads):
+        self.got += payloads
+        return True
 
 
 @pytest.fixture
@@ -314,3 +318,107 @@ async def test_a_refused_pipe_gets_a_goodbye_and_delivers_nothing(nursery, autoj
     assert await other.read() == frame(bytes([Goodbye.FULL]))
     other.abort()
     assert other.peer == LEFT
+
+
+# Without waiting: what is said together leaves in one step, and what comes in small pieces is taken at once
+
+
+@pytest.fixture
+async def quick(nursery):
+    """Both ends of a link on a quick pipe, the readers waiting."""
+    ends = [End(pipe) for pipe in memory_pipes()]
+    for end in ends:
+        end.pipe.is_quick = True
+        nursery.start_soon(end.run)
+    await trio.testing.wait_all_tasks_blocked()
+    return ends
+
+
+async def test_corked_frames_leave_in_one_write_and_arrive_before_anybody_is_scheduled(quick):
+    left, right = quick
+    for payload in (b"one", b"two", b"three"):
+        left.link.send(payload, is_corked=True)
+    assert right.got == []
+    left.link.flush()
+    assert right.got == [b"one", b"two", b"three"]
+    assert len(left.pipe.writes) == 1
+    assert left.stats.bytes_out == right.stats.bytes_in == len(b"onetwothree") + 3 * 4
+    left.link.flush()
+    assert len(left.pipe.writes) == 1, "nothing is left to say"
+
+
+async def test_what_cannot_leave_at_once_leaves_later_and_in_order(quick):
+    left, right = quick
+    right.pipe.is_frozen = True
+    left.link.send(b"one", is_corked=True)
+    left.link.flush()
+    await trio.testing.wait_all_tasks_blocked()
+    left.link.send(b"two", is_corked=True)
+    left.link.flush()
+    assert right.got == []
+    right.pipe.is_frozen = False
+    left.pipe.wake()
+    await trio.testing.wait_all_tasks_blocked()
+    assert right.got == [b"one", b"two"]
+
+
+async def test_a_large_outbox_is_the_writers(quick):
+    left, right = quick
+    payloads = [bytes([n, n]) * 10_000 for n in range(5)]
+    for payload in payloads:
+        left.link.send(payload, is_corked=True)
+    left.link.flush()
+    assert right.got == []
+    await trio.testing.wait_all_tasks_blocked()
+    assert right.got == payloads
+
+
+async def test_half_a_frame_waits_for_the_reader(alone):
+    end, other = alone
+    end.pipe.is_quick = True
+    await trio.testing.wait_all_tasks_blocked()
+    data = frame(b"whole") + frame(b"half")
+    other.say(data[:-2])
+    assert end.got == []
+    await trio.testing.wait_all_tasks_blocked()
+    assert end.got == [b"whole"]
+    other.say(data[-2:] + frame(b"more"))
+    await trio.testing.wait_all_tasks_blocked()
+    other.say(frame(b"at once"))
+    assert end.got == [b"whole", b"half", b"more", b"at once"]
+
+
+async def test_a_goodbye_is_the_readers_business(quick):
+    left, right = quick
+    left.link.close(Goodbye.LEAVING, "leaving")
+    await right.ended.wait()
+    assert right.reason == "peer said leaving"
+
+
+async def test_without_room_the_reader_waits_for_it(nursery):
+    pipe, other = memory_pipes()
+    end = End(pipe, deliver_now=lambda _payloads: False)
+    pipe.is_quick = True
+    nursery.start_soon(end.run)
+    await trio.testing.wait_all_tasks_blocked()
+    other.say(frame(b"patience"))
+    assert end.got == []
+    await trio.testing.wait_all_tasks_blocked()
+    assert end.got == [b"patience"]
+
+
+async def test_a_peer_is_slowed_down_although_its_frames_could_be_taken_at_once(nursery, autojump_clock):
+    pipe, other = memory_pipes()
+    end = End(pipe, Settings(inbound_frames_per_s=10))
+    pipe.is_quick = True
+    nursery.start_soon(end.run)
+    await trio.testing.wait_all_tasks_blocked()
+    began = trio.current_time()
+    for _ in range(40):
+        other.say(frame(b"again"))
+        await trio.testing.wait_all_tasks_blocked()
+    await trio.sleep(2.5)
+    assert trio.current_time() - began < 3
+    assert 10 <= len(end.got) <= 40
+    await trio.sleep(5)
+    assert len(end.got) == 40

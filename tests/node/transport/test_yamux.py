@@ -38,6 +38,8 @@ class Socket:
     def __init__(self, pipe):
         self.pipe = pipe
         self.is_initiator = pipe.is_dialled
+        self.is_ready = True
+        self.rest = b""
 
     async def read(self):
         if data := await self.pipe.read():
@@ -47,9 +49,23 @@ class Socket:
     async def write(self, data):
         with trio.CancelScope(shield=True):
             try:
-                await self.pipe.write(data)
+                rest, self.rest = self.rest, b""
+                await self.pipe.write(rest + data)
             except trio.BrokenResourceError:
                 raise SocketEnded("end") from None
+
+    def write_now(self, data):
+        """Half of it now, the rest with the next write, as a socket that is nearly full would."""
+        if not self.is_ready:
+            return False
+        half = len(data) // 2
+        self.pipe.say(data[:half])
+        self.rest = data[half:]
+        return True
+
+    @property
+    def is_clogged(self):
+        return bool(self.rest)
 
     def abort(self):
         self.pipe.abort()
@@ -323,3 +339,52 @@ def _fed(pieces):
         error = repr(failure)
     streams = {n: (bytes(s._buffer), s._credit, s._is_reset) for n, s in session.streams.items()}
     return error, streams, session._posts
+
+
+async def test_what_is_written_at_once_arrives_whole(pair):
+    ours, theirs = await open_pair(pair)
+    assert ours.write_now(b"now")
+    assert await read_all(theirs, 3) == b"now"
+    await ours.write(b"later")
+    assert await read_all(theirs, 5) == b"later"
+
+
+async def test_nothing_is_written_at_once_beyond_the_window_or_past_the_end(pair):
+    ours, theirs = await open_pair(pair)
+    for _ in range(4):
+        await ours.write(bytes(WINDOW_BYTES // 4 - 1))
+    assert not ours.write_now(bytes(5))
+    assert ours.write_now(bytes(4))
+    assert await read_all(theirs, WINDOW_BYTES)
+    pair[0].secured_conn.is_ready = False
+    assert not ours.write_now(b"busy")
+    await ours.close()
+    assert not ours.write_now(b"over")
+
+
+async def test_a_sink_takes_what_it_will_and_the_rest_can_be_read(pair):
+    ours, theirs = await open_pair(pair)
+    taken = []
+
+    def sink(data):
+        taken.append(data)
+        return data != b"no"
+
+    theirs.divert(sink)
+    for data in (b"yes", b"no", b"late"):
+        await ours.write(data)
+        await trio.testing.wait_all_tasks_blocked()
+    assert taken == [b"yes", b"no"], "what waits is before what comes"
+    assert await theirs.read() == b"nolate"
+    await ours.write(b"yes again")
+    await trio.testing.wait_all_tasks_blocked()
+    assert taken[-1] == b"yes again"
+
+
+async def test_what_a_sink_takes_is_granted_again(pair):
+    ours, theirs = await open_pair(pair)
+    taken = []
+    theirs.divert(lambda data: taken.append(len(data)) or True)
+    await ours.write(bytes(3 * WINDOW_BYTES))
+    await trio.testing.wait_all_tasks_blocked()
+    assert sum(taken) == 3 * WINDOW_BYTES

@@ -163,7 +163,7 @@ def test_messages_load_as_they_were_dumped():
     for message in (
         table.vote(A, SKIP, 0),
         MESSAGES.dump(table.certificate([A, B, C], SKIP, 0)),
-        {"kind": "want", "slot": 1, "candidate": bytes(32)},
+        {"candidate": bytes(32), "kind": "want", "slot": 1},
         {"kind": "want", "slot": 1},
     ):
         assert MESSAGES.dump(MESSAGES.load(message)) == message

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.testing.samples import RULES, TOKEN
+from troth_node.testing.samples import RULES, TOKEN, sample_fork
 from troth_node.testing.stage import Stage
 from troth_node.testing.world import Disk
 from troth_protocol.close.chain import PRUNE_LAG_EPOCHS, PRUNED, Chain
@@ -13,9 +13,7 @@ from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.effects import Effects, Erase, Persist
 from troth_protocol.errors import FaultBoundBroken, Invalid, TrothError
-from troth_protocol.evidence import entry_fork
 from troth_protocol.log.committee import load_committee
-from troth_protocol.log.entry import make_entry
 from troth_protocol.log.keep import epoch_key, place_key
 from troth_protocol.log.ops import AuctionOp, BidOp, BidReveal, CommitOp, LockOp, Transfer
 from troth_protocol.log.sealed import auction_id, bid_digest, commit_id, question_id
@@ -158,9 +156,9 @@ def test_results_are_kept_line_by_line(stage):
 
 
 def test_offences_are_among_the_results(sealed):
-    one, two = (_fork_half(sealed, amount) for amount in (1, 2))
+    evidence = sample_fork(sealed.seats[EMIL].keys, sealed.network, epoch=2, seq=9)
     for seat in range(4):
-        sealed.core(seat).accuse(entry_fork(one, two))
+        sealed.core(seat).accuse(evidence)
     sealed.close()
     rows = list(unpack_rows(sealed.seats[ALMA].disk.find("results", epoch_key(2))))
     assert [row[0] for row in rows] == ["offence"]
@@ -186,19 +184,6 @@ def test_sales_are_among_the_results(stage):
     rows = list(unpack_rows(stage.seats[ALMA].disk.find("results", epoch_key(5))))
     assert [row[:2] for row in rows] == [["auction", key], ["bid", key]]
     assert rows[0][2]["price"] == "5"
-
-
-def _fork_half(stage, amount):
-    return make_entry(
-        stage.seats[EMIL].keys,
-        stage.network,
-        incarnation=0,
-        epoch=2,
-        seq=9,
-        prev=bytes(32),
-        deps=[],
-        ops=[Transfer(stage.key(ALMA), amount, b"")],
-    ).signed
 
 
 # Forgetting

@@ -5,18 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth_node.testing.ledger import Ledger
-from troth_node.testing.samples import RULES, TOKEN
+from troth_node.testing.samples import RULES, TOKEN, sample_misdelivery
 from troth_protocol.close.claims import slash_seller
 from troth_protocol.close.findings import Findings
-from troth_protocol.evidence import MISDELIVERY, misdelivery
+from troth_protocol.evidence import MISDELIVERY
 from troth_protocol.log.ops import Accuse, Bond, LockOp, Unbond
 from troth_protocol.log.rows import Account, Claim, Lock
-from troth_protocol.log.sealed import commit_id, lock_id
-from troth_protocol.market.exchange import ExchangeTerms, sign_terms
+from troth_protocol.log.sealed import lock_id
 from troth_protocol.wire.crypto import digest
 
 ALMA, BRUNO, CARLA, DAVE, BUYER, SELLER = range(6)
-JUNK = b"no signal at all"
 PPM = 1_000_000
 
 
@@ -33,21 +31,13 @@ class Shop(Ledger):
         return digest(b"key" + bytes([number]))
 
     def evidence(self, number=0, buyer=BUYER):
-        sealed = digest(b"commit")
-        question = self.question()
-        terms = ExchangeTerms(
+        return sample_misdelivery(
+            self.keys[SELLER],
             self.network,
-            self.key(SELLER),
             self.key(buyer),
-            question,
-            commit_id(self.network, self.key(SELLER), question, sealed),
-            sealed,
-            digest(self.key_of(number)),
-            digest(JUNK),
-            TOKEN,
-            9,
+            self.key_of(number),
+            question=self.question(),
         )
-        return misdelivery(*sign_terms(self.keys[SELLER], terms), JUNK, self.key_of(number))
 
     def lock(self, number=0, amount=5 * TOKEN, buyer=BUYER, until=60):
         op = LockOp(self.key(SELLER), amount, digest(self.key_of(number)), self.epoch + until)

@@ -1,4 +1,4 @@
-"""One witness's part in a close: freeze, report, agree, execute, seal; and again after a crash anywhere."""
+"""One witness's part in a close: freeze, report, agree, execute, seal."""
 
 from dataclasses import replace
 
@@ -11,12 +11,9 @@ from troth_protocol.close.docket import Accusation
 from troth_protocol.close.findings import load_findings
 from troth_protocol.close.report import REPORT_HEADER, encode_value
 from troth_protocol.close.seal import SEAL, sign_seal
-from troth_protocol.core import EpochOpened, PeerFault
-from troth_protocol.errors import FaultBoundBroken, TrothError
+from troth_protocol.core import EpochOpened
+from troth_protocol.errors import FaultBoundBroken
 from troth_protocol.evidence import entry_fork, verify_evidence
-from troth_protocol.log.author import Finalized
-from troth_protocol.log.entry import make_entry
-from troth_protocol.log.keep import epoch_key
 from troth_protocol.log.ops import LockOp, Transfer, Unlock
 from troth_protocol.log.rows import Claim
 from troth_protocol.log.sealed import lock_id
@@ -29,7 +26,6 @@ from troth_protocol.wire.messages import (
     ReportMsg,
     SealMsg,
     SealVote,
-    StoredAck,
     Submit,
     VoteFor,
     WantReport,
@@ -37,27 +33,6 @@ from troth_protocol.wire.messages import (
 
 WITNESSES = range(4)
 EMIL = 4
-
-
-def says(stage, agent, kind):
-    """What an agent has sent of one kind so far."""
-    return [mail.message for mail in stage.sent if mail.source == agent and isinstance(mail.message, kind)]
-
-
-def made(stage, amount, agent=EMIL, seq=None):
-    """An entry that the test signs with an agent's key, at the next place of its log."""
-    core = stage.core(0)
-    head, prev = core.chain.book.head(stage.key(agent))
-    return make_entry(
-        stage.seats[agent].keys,
-        stage.network,
-        incarnation=0,
-        epoch=core.epoch,
-        seq=head + 1 if seq is None else seq,
-        prev=prev,
-        deps=[],
-        ops=[Transfer(stage.key(0), amount, b"")],
-    )
 
 
 def votes_for(stage, entry, *agents):
@@ -69,10 +44,6 @@ def votes_for(stage, entry, *agents):
             stage.seats[agent].keys, stage.network, entry.header.epoch, committee, [entry.id]
         )
     ]
-
-
-def code_of(stage, agent):
-    return [fault.code for fault in stage.notices(agent, PeerFault)]
 
 
 # The way through
@@ -158,11 +129,8 @@ def test_nothing_is_done_twice_by_a_tick(stage):
     stage.settle()
     assert stage.epochs() == [2] * 5
     for agent in WITNESSES:
-        mine = {
-            m.header
-            for m in says(stage, agent, ReportMsg)
-            if REPORT_HEADER.decode(m.header).witness == stage.key(agent)
-        }
+        headers = {mail.message.header for mail in stage.mails(ReportMsg, agent)}
+        mine = [header for header in headers if REPORT_HEADER.decode(header).witness == stage.key(agent)]
         assert len(mine) == 1
 
 
@@ -255,7 +223,10 @@ def test_a_claim_of_a_lock_of_this_epoch_is_judged_by_its_own_report(stage):
 
 
 def test_a_fork_that_one_witness_saw_is_punished(stage):
-    one, two = made(stage, 1), made(stage, 2)
+    one, two = (
+        stage.entry(EMIL, Transfer(stage.key(0), 1, b"")),
+        stage.entry(EMIL, Transfer(stage.key(0), 2, b"")),
+    )
     for entry in (one, two):
         stage.say(EMIL, 0, Submit(entry.data))
     stage.settle()
@@ -265,7 +236,10 @@ def test_a_fork_that_one_witness_saw_is_punished(stage):
 
 
 def test_evidence_that_missed_the_close_is_in_the_next_report(stage):
-    one, two = made(stage, 1), made(stage, 2)
+    one, two = (
+        stage.entry(EMIL, Transfer(stage.key(0), 1, b"")),
+        stage.entry(EMIL, Transfer(stage.key(0), 2, b"")),
+    )
     stage.freeze()
     stage.fire("grace")
     stage.say(EMIL, 0, Submit(one.data))
@@ -284,10 +258,10 @@ def test_evidence_that_missed_the_close_is_in_the_next_report(stage):
 
 def test_a_vote_shown_for_another_entry_at_an_occupied_place_convicts_its_witness(stage):
     stage.put(EMIL, Transfer(stage.key(0), 1, b""))
-    other = made(stage, 2, seq=1)
+    other = stage.entry(EMIL, Transfer(stage.key(0), 2, b""), seq=1)
     bad = Certificate(other.id, 1, tuple(votes_for(stage, other, 3)))
     stage.say(EMIL, 0, Certified(CERTIFICATE.encode(bad), other.data))
-    assert code_of(stage, 0) == ["not_enough_weight"]
+    assert stage.faults(0) == ["not_enough_weight"]
     stage.close()
     account = stage.account(3)
     assert (account.offences, account.witness) == (1, 50_000 * TOKEN)
@@ -296,7 +270,7 @@ def test_a_vote_shown_for_another_entry_at_an_occupied_place_convicts_its_witnes
 
 def test_made_up_votes_convict_nobody_but_the_author_of_two_entries(stage):
     stage.put(EMIL, Transfer(stage.key(0), 1, b""))
-    other = made(stage, 2, seq=1)
+    other = stage.entry(EMIL, Transfer(stage.key(0), 2, b""), seq=1)
     for number in range(3):
         vote = votes_for(stage, other, 3)[0]
         noise = replace(vote, signature=bytes([number]) + vote.signature[1:])
@@ -316,7 +290,7 @@ def test_a_seal_vote_is_its_senders_own(stage):
     vote = next(m.message for m in stage.post if m.source == 1)
     stage.say(2, 0, vote)
     stage.say(EMIL, 0, vote)
-    assert code_of(stage, 0) == ["bad_signature", "not_a_member"]
+    assert stage.faults(0) == ["bad_signature", "not_a_member"]
 
 
 def test_however_many_seals_a_member_signs_one_vote_is_kept(stage):
@@ -370,6 +344,10 @@ def test_the_tick_repeats_the_header_alone(stage):
     assert bodies == [None] * 3
 
 
+def test_all_values_of_a_proposal_are_encoded_once():
+    assert encode_value({1: bytes(32), 0: bytes(32)}) == encode_value({0: bytes(32), 1: bytes(32)})
+
+
 def test_an_invalid_value_gets_no_vote_but_an_agreed_one_stops_the_node(stage):
     stage.freeze()
     stage.fire("grace")
@@ -419,112 +397,3 @@ def test_two_votes_of_one_member_in_one_slot_are_noticed(stage):
         stage.say(3, 0, Ballot(1, encode(MESSAGES.dump(vote))))
     ((accusation,),) = [stage.notices(0, Accusation)]
     assert (accusation.proof.kind, accusation.proof.offender) == ("notarize_fork", stage.key(3))
-
-
-# Restarts: no step is undone, none is done otherwise
-
-
-PHASES = {
-    "open": [],
-    "stopped": ["pace"],
-    "reported": ["pace", "grace"],
-    "proposed": ["pace", "grace", "propose"],
-}
-
-
-def play_to(stage, phase, kinds=()):
-    """Play to a phase; frames of these kinds are held back."""
-    for name in PHASES[phase]:
-        stage.fire(name)
-        stage.settle(but=lambda mail: isinstance(mail.message, kinds))
-
-
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("who", [(0,), (1, 2), (0, 1, 2, 3)])
-def test_a_restart_in_any_phase_goes_on_without_a_second_word(stage, phase, who):
-    stage.put(EMIL, Transfer(stage.key(0), TOKEN, b""))
-    play_to(stage, phase, (SealVote, SealMsg) if phase == "proposed" else (Ballot,))
-    reports = {agent: _own_report(stage, agent) for agent in who}
-    stage.crash(*who)
-    stage.lose()
-    stage.start(*who)
-    stage.settle()
-    _finish(stage)
-    assert set(stage.epochs()) == {2}
-    for agent, before in reports.items():
-        assert before in (None, _own_report(stage, agent))
-    assert stage.account(0, at=EMIL).balance == 1_001 * TOKEN
-
-
-def _own_report(stage, agent):
-    return stage.seats[agent].disk.find("close", epoch_key(1) + b"report")
-
-
-def _finish(stage):
-    for _ in range(8):
-        for name in ("pace", "grace", "propose", "tick", "tick", "slot"):
-            if set(stage.epochs()) != {2}:
-                stage.fire(name)
-                stage.settle()
-
-
-def test_after_the_stop_a_restarted_witness_votes_no_more(stage):
-    stage.freeze()
-    stage.crash(0)
-    stage.start(0)
-    stage.settle()
-    assert stage.core(0).witness.is_stopped
-    stage.say(EMIL, 0, Submit(made(stage, 1).data))
-    assert not says(stage, 0, VoteFor)
-
-
-def test_after_the_report_a_restarted_witness_acknowledges_no_more(stage):
-    stage.submit(EMIL, Transfer(stage.key(1), 1, b""))
-    stage.settle(but=lambda mail: isinstance(mail.message, Certified))
-    held = [mail for mail in stage.post if mail.target == 0]
-    stage.lose()
-    stage.fire("pace", 0)
-    stage.fire("grace", 0)
-    stage.crash(0)
-    stage.start(0)
-    stage.settle(but=lambda mail: isinstance(mail.message, Certified))
-    stage.lose()
-    for mail in held:
-        stage.deliver(mail)
-    assert stage.core(0).chain.book.stored, "stored it is"
-    assert not says(stage, 0, StoredAck)
-
-
-def test_a_report_whose_body_is_lost_stops_the_restart(stage):
-    stage.put(EMIL, Transfer(stage.key(0), TOKEN, b""))
-    stage.freeze()
-    stage.fire("grace")
-    stage.crash(0)
-    stage.seats[0].disk.tables["cuts"].clear()
-    with pytest.raises(TrothError, match="restore from peers"):
-        stage.start(0)
-        stage.settle()
-
-
-def test_a_report_row_that_is_damaged_stops_the_restart(stage):
-    stage.freeze()
-    stage.fire("grace")
-    stage.crash(0)
-    stage.seats[0].disk.tables["close"][epoch_key(1) + b"report"] = encode([b"x"])
-    with pytest.raises(TrothError, match="damaged"):
-        stage.start(0)
-        stage.settle()
-
-
-def test_final_entries_of_before_the_crash_are_in_the_cut(stage):
-    stage.put(EMIL, Transfer(stage.key(0), TOKEN, b""))
-    assert stage.notices(EMIL, Finalized)
-    stage.crash(*range(5))
-    stage.start()
-    stage.settle()
-    stage.close()
-    assert stage.account(0).balance == 1_001 * TOKEN
-
-
-def test_all_values_of_a_proposal_are_encoded_once():
-    assert encode_value({1: bytes(32), 0: bytes(32)}) == encode_value({0: bytes(32), 1: bytes(32)})

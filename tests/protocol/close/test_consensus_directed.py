@@ -7,26 +7,14 @@ with a good network, so that a mutant is caught by what it decides, or by decidi
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from types import MappingProxyType
 
+import consensus_mutants as mutants
 import pytest
 
 from troth_node.testing.agreement import Table, Violation, carried, heard, kind_of
-from troth_protocol.close.ballots import (
-    EXCLUDES,
-    FINALIZE,
-    MESSAGES,
-    NOTARIZE,
-    SKIP,
-    SlotCertificate,
-    Statement,
-    read_ballot,
-)
-from troth_protocol.close.consensus import Consensus
+from troth_protocol.close.ballots import FINALIZE, MESSAGES, NOTARIZE, SKIP
 from troth_protocol.close.leaders import leader
-from troth_protocol.close.slot import Proof
 from troth_protocol.errors import Invalid
-from troth_protocol.log.committee import Committee
 
 A, B, C, D = range(4)
 LIGHT = (20, 20, 20, 2, 2, 2, 2)
@@ -367,225 +355,66 @@ def ordinary_run(make):
     table.finish()
 
 
-# Mutants: each is the machine without exactly one guard.
-
-
-class OffByOne(Committee):
-    @property
-    def quorum(self):
-        return 2 * self.total // 3
-
-
-class Heads(Committee):
-    @property
-    def quorum(self):
-        return 2 * len(self.members) // 3 + 1
-
-    def weigh(self, indices):
-        return len(set(indices))
-
-
-class Repeats(Committee):
-    def weigh(self, indices):
-        return sum(self.members[index].weight for index in indices)
-
-
-class CountsMessages(Consensus):
-    def _on_vote(self, message):
-        ballot = read_ballot(self._instance, message)
-        self._check(ballot.member, ballot.signed)
-        self._count(ballot)
-
-    def _tally(self, statement):
-        slot = self._slot(statement.slot)
-        backers = slot.backers(statement)
-        weight = sum(self._committee.members[ballot.member].weight for ballot in backers)
-        if statement.kind not in slot.proofs and weight >= self._committee.quorum:
-            signatures = tuple((ballot.member, ballot.signed.signature) for ballot in backers)
-            certificate = SlotCertificate(statement.kind, statement.payload(self._instance), signatures)
-            self._prove(Proof(statement, certificate))
-
-
-class SkipsClearedSlots(Consensus):
-    def on_timer(self, slot):
-        me, skip = self._voter(), Statement(SKIP, slot)
-        if me is not None and self._is_free(skip):
-            self._vote(me, skip)
-        return self._settle()
-
-
-class ProposesAgain(Consensus):
-    def offer(self, value):
-        self._held(self._current).candidates.clear()
-        return super().offer(value)
-
-
-class IgnoresNotarized(Consensus):
-    def _highest_notarized(self):
-        return None
-
-
-class NotarizesTwice(Consensus):
-    excludes = MappingProxyType({**EXCLUDES, NOTARIZE: ()})
-
-
-class SkipsValidity(Consensus):
-    def _is_valid(self, candidate):
-        return True
-
-
-class IgnoresParentValue(Consensus):
-    def _is_repeated(self, candidate, parent):
-        proof = self._held(parent.slot).proofs.get(NOTARIZE)
-        return proof is not None and proof.statement == parent
-
-
-class IgnoresGap(Consensus):
-    def _is_skipped(self, numbers):
-        return True
-
-
-class IgnoresParentCertificate(Consensus):
-    def _is_repeated(self, candidate, parent):
-        source = self._held(parent.slot).candidates.get(parent.candidate)
-        return source is not None and source.value == candidate.value
-
-
-class FinalizesUnvoted(Consensus):
-    def _finalize(self):
-        me = self._voter()
-        for number in sorted(self._slots) if me else []:
-            proof = self._slots[number].proofs.get(NOTARIZE)
-            if proof is not None and self._is_free(
-                vote := Statement(FINALIZE, number, proof.statement.candidate)
-            ):
-                self._vote(me, vote)
-                return True
-        return False
-
-
-class FinalizesUncertified(Consensus):
-    def _finalize(self):
-        me = self._voter()
-        for number in sorted(self._slots) if me else []:
-            for ballot in self._slots[number].of(self._place):
-                vote = Statement(FINALIZE, number, ballot.statement.candidate)
-                if ballot.statement.kind == NOTARIZE and self._is_free(vote):
-                    self._vote(me, vote)
-                    return True
-        return False
-
-
-class FinalizesAfterSkip(Consensus):
-    excludes = MappingProxyType({**EXCLUDES, FINALIZE: (FINALIZE,)})
-
-
-class SkipsAfterFinalize(Consensus):
-    excludes = MappingProxyType({**EXCLUDES, SKIP: ()})
-
-
-class DecidesOnNotarized(Consensus):
-    def _decide(self):
-        for slot in self._slots.values():
-            if NOTARIZE in slot.proofs:
-                slot.proofs.setdefault(FINALIZE, slot.proofs[NOTARIZE])
-        return super()._decide()
-
-
-class KeepsCertificates(Consensus):
-    def _flush(self):
-        return [output for output in super()._flush() if heard([output]) != ["certificate"]]
-
-
-class NeverAsks(Consensus):
-    def _ask(self, proof):
-        pass
-
-
-class NeverRepeats(Consensus):
-    def resend(self):
-        return []
-
-
-class ArmsOnce(Consensus):
-    def _enter(self):
-        was_armed = self._armed == 0
-        outputs = len(self._out)
-        moved = super()._enter()
-        if was_armed:
-            del self._out[outputs:]
-        return moved
-
-
-class ForgetsCandidates(Consensus):
-    def _vote(self, me, statement, candidate=None):
-        super()._vote(me, statement)
-
-
-class Forgets(Consensus):
-    def __init__(self, instance, me, slot_ms, slot_max_ms, restored, verify):
-        super().__init__(instance, me, slot_ms, slot_max_ms, restored or {}, verify)
-
-
-class ForgetsFile(Consensus):
-    def __init__(self, instance, me, slot_ms, slot_max_ms, restored, verify):
-        super().__init__(instance, me, slot_ms, slot_max_ms, {}, verify)
-
-
-class SendsFirst(Consensus):
-    def _publish(self, kind, number, messages):
-        super()._publish(kind, number, messages)
-        self._out[-2:] = self._out[:-3:-1]
-
-
 # Guard by guard: the schedule, the mutant, and how the mutant is caught.
 SPLIT = r"decided \[b'1', b'2'\]"
 TABLE = {
-    "quorum: more than two thirds": (disjoint_thirds, {"committee": OffByOne}, SPLIT),
-    "quorum: weights, not heads": (many_light_members, {"committee": Heads}, SPLIT),
-    "quorum: a member's vote counts once": (repeated_votes, {"machine": CountsMessages}, SPLIT),
-    "quorum: distinct members in a certificate": (repeated_signatures, {"committee": Repeats}, SPLIT),
+    "quorum: more than two thirds": (disjoint_thirds, {"committee": mutants.OffByOne}, SPLIT),
+    "quorum: weights, not heads": (many_light_members, {"committee": mutants.Heads}, SPLIT),
+    "quorum: a member's vote counts once": (repeated_votes, {"machine": mutants.CountsMessages}, SPLIT),
+    "quorum: distinct members in a certificate": (repeated_signatures, {"committee": mutants.Repeats}, SPLIT),
     "R1: a timer speaks for the current slot": (
         timer_of_a_cleared_slot,
-        {"machine": SkipsClearedSlots},
+        {"machine": mutants.SkipsClearedSlots},
         "cleared",
     ),
-    "R1: each slot has its timer": (two_slots_to_skip, {"machine": ArmsOnce}, "not everybody"),
-    "R2: a leader proposes once": (second_thoughts, {"machine": ProposesAgain}, "accused"),
+    "R1: each slot has its timer": (two_slots_to_skip, {"machine": mutants.ArmsOnce}, "not everybody"),
+    "R2: a leader proposes once": (second_thoughts, {"machine": mutants.ProposesAgain}, "accused"),
     "R2: a leader repeats the notarized value": (
         notarized_but_not_finalized,
-        {"machine": IgnoresNotarized},
+        {"machine": mutants.IgnoresNotarized},
         "not everybody",
     ),
-    "R3: one notarize vote": (two_candidates, {"machine": NotarizesTwice}, "not everybody"),
-    "R3: the value is valid": (invalid_value, {"machine": SkipsValidity}, "invalid value"),
+    "R3: one notarize vote": (two_candidates, {"machine": mutants.NotarizesTwice}, "not everybody"),
+    "R3: the value is valid": (invalid_value, {"machine": mutants.SkipsValidity}, "invalid value"),
     "R3: the value is the parent's": (
         another_value_than_the_parents,
-        {"machine": IgnoresParentValue},
+        {"machine": mutants.IgnoresParentValue},
         "decided",
     ),
-    "R3: the slots in between are skipped": (no_parent_at_all, {"machine": IgnoresGap}, "decided"),
+    "R3: the slots in between are skipped": (no_parent_at_all, {"machine": mutants.IgnoresGap}, "decided"),
     "R3: the parent was notarized": (
         parent_that_was_not_notarized,
-        {"machine": IgnoresParentCertificate},
+        {"machine": mutants.IgnoresParentCertificate},
         SPLIT,
     ),
     "R4: I notarized it": (
         certificate_for_what_i_did_not_notarize,
-        {"machine": FinalizesUnvoted},
+        {"machine": mutants.FinalizesUnvoted},
         "finalized what",
     ),
-    "R4: a quorum notarized it": (candidate_for_one, {"machine": FinalizesUncertified}, "not everybody"),
-    "R4: I did not skip": (certificate_after_the_timer, {"machine": FinalizesAfterSkip}, "decided"),
-    "R5: I did not finalize": (timer_after_a_restart, {"machine": SkipsAfterFinalize}, "decided"),
-    "R6: only what is finalized": (notarized_for_one, {"machine": DecidesOnNotarized}, "decided"),
-    "R7: certificates are relayed": (certificate_for_one, {"machine": KeepsCertificates}, "not everybody"),
-    "R7: candidates are asked for": (certificate_without_candidate, {"machine": NeverAsks}, "not everybody"),
-    "R7: a standstill ends": (lost_messages, {"machine": NeverRepeats}, "not everybody"),
-    "R8: a vote keeps its candidate": (crash_of_all, {"machine": ForgetsCandidates}, "not everybody"),
-    "R8: without a file no vote": (lost_file, {"machine": Forgets}, "decided"),
-    "R8: what is on disk was said": (timer_after_a_restart, {"machine": ForgetsFile}, "decided"),
-    "R8: disk before network": (ordinary_run, {"machine": SendsFirst}, "before it was on disk"),
+    "R4: a quorum notarized it": (
+        candidate_for_one,
+        {"machine": mutants.FinalizesUncertified},
+        "not everybody",
+    ),
+    "R4: I did not skip": (certificate_after_the_timer, {"machine": mutants.FinalizesAfterSkip}, "decided"),
+    "R5: I did not finalize": (timer_after_a_restart, {"machine": mutants.SkipsAfterFinalize}, "decided"),
+    "R6: only what is finalized": (notarized_for_one, {"machine": mutants.DecidesOnNotarized}, "decided"),
+    "R7: certificates are relayed": (
+        certificate_for_one,
+        {"machine": mutants.KeepsCertificates},
+        "not everybody",
+    ),
+    "R7: candidates are asked for": (
+        certificate_without_candidate,
+        {"machine": mutants.NeverAsks},
+        "not everybody",
+    ),
+    "R7: a standstill ends": (lost_messages, {"machine": mutants.NeverRepeats}, "not everybody"),
+    "R8: a vote keeps its candidate": (crash_of_all, {"machine": mutants.ForgetsCandidates}, "not everybody"),
+    "R8: without a file no vote": (lost_file, {"machine": mutants.Forgets}, "decided"),
+    "R8: what is on disk was said": (timer_after_a_restart, {"machine": mutants.ForgetsFile}, "decided"),
+    "R8: disk before network": (ordinary_run, {"machine": mutants.SendsFirst}, "before it was on disk"),
 }
 
 

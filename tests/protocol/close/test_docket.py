@@ -4,18 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.testing.samples import RULES, TOKEN
+from troth_node.testing.samples import RULES, TOKEN, sample_fork, sample_misdelivery
 from troth_node.testing.stage import Stage
 from troth_protocol.close.docket import EVIDENCE_TABLE, SHOWN_MAX, TAKEN_MAX, Accusation
 from troth_protocol.close.findings import EVIDENCE_MAX
 from troth_protocol.core import PeerFault
-from troth_protocol.evidence import entry_fork, misdelivery
 from troth_protocol.log.author import Refused
-from troth_protocol.log.entry import make_entry
-from troth_protocol.log.ops import Bond, Transfer
-from troth_protocol.log.rows import NO_HEAD, Claim, Lock
-from troth_protocol.log.sealed import commit_id
-from troth_protocol.market.exchange import ExchangeTerms, sign_terms
+from troth_protocol.log.ops import Transfer
+from troth_protocol.log.rows import Claim, Lock
 from troth_protocol.wire.crypto import KeyPair, digest
 from troth_protocol.wire.messages import EvidenceMsg, Refuse
 
@@ -32,20 +28,7 @@ def stage():
 
 def fork(stage, agent=FINN, epoch=1, seq=9, keys=None):
     """Evidence against an agent that signed two entries at one place."""
-    halves = [
-        make_entry(
-            keys or stage.seats[agent].keys,
-            stage.network,
-            incarnation=0,
-            epoch=epoch,
-            seq=seq,
-            prev=NO_HEAD,
-            deps=[],
-            ops=[Bond(amount, "agent")],
-        ).signed
-        for amount in (1, 2)
-    ]
-    return entry_fork(*halves)
+    return sample_fork(keys or stage.seats[agent].keys, stage.network, epoch=epoch, seq=seq)
 
 
 def is_evidence(mail):
@@ -54,7 +37,7 @@ def is_evidence(mail):
 
 def shown(stage):
     """(from, to) of evidence that was sent, in order."""
-    return [(mail.source, mail.target) for mail in stage.sent if is_evidence(mail)]
+    return [(mail.source, mail.target) for mail in stage.mails(EvidenceMsg)]
 
 
 def held(stage, agent):
@@ -68,21 +51,7 @@ def everybody(stage):
 
 def junk_sold(stage, number, buyer=EMIL):
     """Evidence that FINN sold junk, under the key of this number."""
-    seller, key = stage.seats[FINN].keys, bytes([number]) * 32
-    sealed, question = digest(b"commit"), digest(b"question")
-    terms = ExchangeTerms(
-        stage.network,
-        seller.public,
-        stage.key(buyer),
-        question,
-        commit_id(stage.network, seller.public, question, sealed),
-        sealed,
-        digest(key),
-        digest(b"junk"),
-        TOKEN,
-        9,
-    )
-    return misdelivery(*sign_terms(seller, terms), b"junk", key)
+    return sample_misdelivery(stage.seats[FINN].keys, stage.network, stage.key(buyer), bytes([number]) * 32)
 
 
 def claim(stage, agent, number):
@@ -215,7 +184,7 @@ def test_no_witness_votes_for_a_log_that_forked_whoever_saw_it_and_whoever_crash
     stage.start(ALMA)
     stage.settle()
     stage.put(FINN, Transfer(stage.key(ALMA), 1, b""))
-    refused = [mail for mail in stage.sent if mail.target == FINN and isinstance(mail.message, Refuse)]
+    refused = [mail for mail in stage.mails(Refuse) if mail.target == FINN]
     assert {(mail.source, mail.message.code) for mail in refused} == {(agent, "frozen") for agent in range(4)}
     stage.close()
     stage.put(FINN, Transfer(stage.key(ALMA), 1, b""))

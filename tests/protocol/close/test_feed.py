@@ -19,15 +19,14 @@ def pay(stage, times=1):
 
 def fed(stage, source=ALMA, target=EMIL):
     """What one agent fed another: at its start Emil has asked another witness than Alma."""
-    mails = [mail for mail in stage.sent if (mail.source, mail.target) == (source, target)]
-    return [mail.message for mail in mails if isinstance(mail.message, Entries)]
+    return [mail.message for mail in stage.mails(Entries, source) if mail.target == target]
 
 
 def test_a_follower_asks_one_witness_each_epoch_another_one(stage):
     stage.close()
-    asked = [mail.target for mail in stage.sent if isinstance(mail.message, WantFeed)]
+    asked = [mail.target for mail in stage.mails(WantFeed)]
     assert len(asked) == len(set(asked)) == 2
-    assert {mail.source for mail in stage.sent if isinstance(mail.message, WantFeed)} == {EMIL}
+    assert {mail.source for mail in stage.mails(WantFeed)} == {EMIL}
 
 
 def test_a_fed_follower_has_nothing_to_fetch_at_the_seal():
@@ -42,7 +41,7 @@ def test_a_fed_follower_has_nothing_to_fetch_at_the_seal():
     stage.sent.clear()
     stage.close()
     assert stage.epochs() == [3] * 6
-    assert not [mail for mail in stage.sent if isinstance(mail.message, WantLog)]
+    assert not stage.mails(WantLog)
 
 
 def test_a_feed_sends_everything_once_and_in_order(stage):
@@ -93,7 +92,7 @@ def test_whoever_left_is_fed_no_more_and_who_is_no_witness_feeds_nobody(stage):
 
 def test_what_is_fed_is_verified_and_only_a_witness_feeds(stage):
     stage.say(BRUNO, EMIL, Entries(1, ((b"x", b"y"),)))
-    assert [fault.code for fault in stage.notices(EMIL, PeerFault)] == ["bad_field"]
+    assert stage.faults(EMIL) == ["bad_field"]
     stage.core(EMIL).frame(bytes(32), MESSAGES.encode(Entries(1, ((b"x", b"y"),))))
     stage.flush(EMIL)
     assert len(stage.notices(EMIL, PeerFault)) == 1  # a stranger's are not even looked at

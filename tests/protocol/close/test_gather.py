@@ -4,28 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.testing.samples import TOKEN
+from troth_node.testing.samples import TOKEN, sample_fork
 from troth_node.testing.stage import Stage
 from troth_protocol.close.asks import ASKS_MAX
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.gather import REPORT_CHUNKS_MAX, REPORTS_PER_MEMBER
 from troth_protocol.close.report import REPORT_DOMAIN, REPORT_HEADER, ReportHeader, sign_report
-from troth_protocol.core import PeerFault
 from troth_protocol.errors import Invalid
-from troth_protocol.evidence import entry_fork
-from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import LockOp, Transfer
 from troth_protocol.log.sealed import lock_id
 from troth_protocol.wire.crypto import KeyPair, digest, preimage
-from troth_protocol.wire.messages import (
-    Ballot,
-    Chunk,
-    Entries,
-    ReportMsg,
-    WantChunk,
-    WantLog,
-    WantReport,
-)
+from troth_protocol.wire.messages import Ballot, Chunk, Entries, ReportMsg, WantChunk, WantLog, WantReport
 
 LIAR, EMIL = 3, 4
 
@@ -68,10 +57,6 @@ def asked(stage, kind):
         for mail in stage.post
         if isinstance(mail.message, kind) and mail.source == 0
     ]
-
-
-def code(stage):
-    return [fault.code for fault in stage.notices(0, PeerFault)]
 
 
 # Honest work
@@ -142,14 +127,14 @@ def test_a_chunk_of_another_object_is_refused(ready):
     held = tell(ready, report_of(ready, Findings(), has_body=False))
     tell(ready, Chunk(held.assembly.root, 0, 1, b"other", ()))
     tell(ready, Chunk(digest(b"unknown"), 0, 1, b"other", ()))
-    assert code(ready) == ["bad_branch"]
+    assert ready.faults(0) == ["bad_branch"]
     assert held.findings is None
 
 
 def test_a_body_of_another_report_is_refused(ready):
     message = report_of(ready, truth(ready))
     tell(ready, ReportMsg(message.header, message.signature, Findings({b"k" * 32: (1, b"e" * 32)}).encode()))
-    assert code(ready) == ["bad_digest"]
+    assert ready.faults(0) == ["bad_digest"]
 
 
 def test_entries_that_a_report_names_are_fetched(stage):
@@ -169,9 +154,9 @@ def test_entries_that_a_report_names_are_fetched(stage):
 
 def test_entries_of_another_epoch_are_none_of_ours(ready):
     tell(ready, Entries(2, ((b"x", b"y"),)))
-    assert code(ready) == []
+    assert ready.faults(0) == []
     tell(ready, Entries(1, ((b"x", b"y"),)))
-    assert len(code(ready)) == 1
+    assert len(ready.faults(0)) == 1
 
 
 def test_never_too_many_requests_at_a_time(ready):
@@ -292,15 +277,7 @@ def test_true_evidence_and_a_sealed_lock_are_honest_work(stage):
 
 
 def _fork(stage, name=b""):
-    keys = KeyPair.from_seed(digest(name))
-    halves = [
-        make_entry(
-            keys, stage.network, incarnation=0, epoch=1, seq=1, prev=bytes(32), deps=[],
-            ops=[Transfer(stage.key(0), amount, b"")],
-        ).signed
-        for amount in (1, 2)
-    ]  # fmt: skip
-    return entry_fork(*halves)
+    return sample_fork(KeyPair.from_seed(digest(name)), stage.network)
 
 
 # Many reports of one witness
@@ -352,9 +329,9 @@ def test_a_value_is_whole_when_every_report_is(ready):
 
 def test_a_report_larger_than_any_honest_one_is_refused(ready):
     tell(ready, report_of(ready, truth(ready), size=REPORT_CHUNKS_MAX + 1))
-    assert code(ready) == ["too_large"]
+    assert ready.faults(0) == ["too_large"]
     tell(ready, report_of(ready, truth(ready), size=0))
-    assert code(ready) == ["too_large"] * 2
+    assert ready.faults(0) == ["too_large"] * 2
     assert len(ready.closer(0).gatherer.held) == 1
 
 

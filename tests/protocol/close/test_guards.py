@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.testing.samples import TOKEN
+from troth_node.testing.samples import TOKEN, sample_fork
 from troth_node.testing.stage import Stage
 from troth_protocol.close.closer import Closer
 from troth_protocol.close.findings import Findings
@@ -16,10 +16,8 @@ from troth_protocol.close.gather import REPORTS_PER_MEMBER, Gatherer
 from troth_protocol.close.report import encode_value, sign_report
 from troth_protocol.close.seal import SEAL, collect, sign_seal
 from troth_protocol.core import Core
-from troth_protocol.evidence import entry_fork
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.book import Missing
-from troth_protocol.log.entry import make_entry
 from troth_protocol.log.keep import epoch_key
 from troth_protocol.log.ops import LockOp, Transfer, Unlock
 from troth_protocol.log.rows import Claim
@@ -49,21 +47,7 @@ def ready():
 
 
 def payment(stage, amount=TOKEN, seq=1, deps=(), agent=EMIL, to=ALMA):
-    prev = stage.core(ALMA).chain.book.head(stage.key(agent))[1] if seq > 1 else bytes(32)
-    return make_entry(
-        stage.seats[agent].keys,
-        stage.network,
-        incarnation=0,
-        epoch=1,
-        seq=seq,
-        prev=prev,
-        deps=list(deps),
-        ops=[Transfer(stage.key(to), amount, b"")],
-    )
-
-
-def says(stage, agent, kind):
-    return [mail for mail in stage.sent if mail.source == agent and isinstance(mail.message, kind)]
+    return stage.entry(agent, Transfer(stage.key(to), amount, b""), epoch=1, seq=seq, deps=deps)
 
 
 def is_kind(*kinds):
@@ -74,6 +58,14 @@ def report_of(stage, findings, agent=DAVE):
     committee = stage.core(ALMA).chain.committee
     report = sign_report(stage.seats[agent].keys, stage.network, 1, committee, findings.chunks())
     return ReportMsg(report.payload, report.signature, findings.encode())
+
+
+def report_and_leave(stage, found):
+    """Everybody's report is due; Dave tells all the others what it found, and falls silent."""
+    for witness in (ALMA, BRUNO, CARLA):
+        stage.fire("grace", witness)
+        stage.say(DAVE, witness, report_of(stage, found))
+    stage.crash(DAVE)
 
 
 def finish(stage, agents=4):
@@ -111,7 +103,7 @@ def an_entry_submitted_after_the_stop(stage):
     stage.freeze()
     stage.submit(EMIL, Transfer(stage.key(ALMA), TOKEN, b""))
     stage.settle()
-    assert not any(says(stage, witness, VoteFor) for witness in WITNESSES), "a vote after the stop"
+    assert not any(stage.mails(VoteFor, witness) for witness in WITNESSES), "a vote after the stop"
 
 
 def a_certificate_that_comes_during_the_grace(stage):
@@ -119,7 +111,7 @@ def a_certificate_that_comes_during_the_grace(stage):
     stage.submit(EMIL, Transfer(stage.key(ALMA), TOKEN, b""))
     stage.settle(but=is_kind(Certified))
     stage.fire("pace")
-    assert not any(says(stage, witness, ReportMsg) for witness in WITNESSES), "a report without a grace"
+    assert not any(stage.mails(ReportMsg, witness) for witness in WITNESSES), "a report without a grace"
     stage.settle()
     assert stage.notices(EMIL, Finalized)
     finish(stage, 5)
@@ -146,17 +138,14 @@ def an_entry_that_relies_on_what_a_witness_has_not_stored(stage):
     (credit,) = stage.core(ALMA).chain.book.stored
     spending = payment(stage, 1_400 * TOKEN, deps=[credit], agent=ALMA, to=CARLA)
     stage.say(ALMA, BRUNO, Submit(spending.data))
-    assert not says(stage, BRUNO, VoteFor), "a vote without what it relies on"
+    assert not stage.mails(VoteFor, BRUNO), "a vote without what it relies on"
 
 
 def a_report_that_names_what_nobody_has(stage):
     """Dave reports a head that was never certified, then falls silent: whoever proposes it never gets the votes."""
     stage.freeze()
     found = Findings({digest(b"some log"): (1, bytes(32))})
-    for witness in (ALMA, BRUNO, CARLA):
-        stage.fire("grace", witness)
-        stage.say(DAVE, witness, report_of(stage, found))
-    stage.crash(DAVE)
+    report_and_leave(stage, found)
     stage.settle()
     finish(stage)
 
@@ -165,10 +154,7 @@ def a_leader_that_proposes_what_nobody_has(stage):
     """The first leader that is up includes Dave's made-up report: voters must not take its word."""
     stage.freeze()
     found = Findings({digest(b"some log"): (1, bytes(32))})
-    for witness in (ALMA, BRUNO, CARLA):
-        stage.fire("grace", witness)
-        stage.say(DAVE, witness, report_of(stage, found))
-    stage.crash(DAVE)
+    report_and_leave(stage, found)
     stage.settle(but=is_kind(Ballot))
     leads = [stage.closer(ALMA)._agreement._leader(slot) for slot in (0, 1)]
     leader = next(
@@ -210,10 +196,7 @@ def a_report_with_a_forged_head(stage):
     stage.put(EMIL, Transfer(stage.key(ALMA), TOKEN, b""))
     stage.freeze()
     found = Findings({stage.key(EMIL): (1, digest(b"forged"))})
-    for witness in (ALMA, BRUNO, CARLA):
-        stage.fire("grace", witness)
-        stage.say(DAVE, witness, report_of(stage, found))
-    stage.crash(DAVE)
+    report_and_leave(stage, found)
     stage.settle()
     finish(stage)
 
@@ -254,21 +237,7 @@ def reports_that_differ_for_everybody(stage):
 
 
 def _fork(stage, name):
-    keys = KeyPair.from_seed(digest(name))
-    halves = [
-        make_entry(
-            keys,
-            stage.network,
-            incarnation=0,
-            epoch=1,
-            seq=1,
-            prev=bytes(32),
-            deps=[],
-            ops=[Transfer(stage.key(ALMA), amount, b"")],
-        ).signed
-        for amount in (1, 2)
-    ]
-    return entry_fork(*halves)
+    return sample_fork(KeyPair.from_seed(digest(name)), stage.network)
 
 
 def a_crash_after_the_report(stage):
@@ -293,7 +262,7 @@ def a_crash_after_the_stop(stage):
     stage.start(ALMA)
     stage.settle()
     stage.say(EMIL, ALMA, Submit(payment(stage).data))
-    assert not says(stage, ALMA, VoteFor), "a vote after the stop"
+    assert not stage.mails(VoteFor, ALMA), "a vote after the stop"
 
 
 def a_disk_that_lost_an_entry(stage):

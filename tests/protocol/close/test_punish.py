@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth_node.testing.ledger import Ledger, copy_state
-from troth_node.testing.samples import RULES, TOKEN
+from troth_node.testing.samples import RULES, TOKEN, sample_fork
 from troth_protocol.close.ballots import (
     CANDIDATE,
     DOMAINS,
@@ -39,7 +39,6 @@ from troth_protocol.evidence import (
     seal_fork,
 )
 from troth_protocol.genesis import REPORTER_MAX_PPM, load_genesis
-from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Accuse, Bond, Transfer, Unbond
 from troth_protocol.log.rows import Offence
 from troth_protocol.log.vote import sign_votes
@@ -183,20 +182,7 @@ def test_noise_is_passed_over(ledger):
 
 def test_a_key_without_an_account_has_nothing_to_lose_and_gets_no_row(ledger):
     stranger = KeyPair.from_seed(bytes(32))
-    halves = [
-        make_entry(
-            stranger,
-            ledger.network,
-            incarnation=0,
-            epoch=2,
-            seq=1,
-            prev=bytes(32),
-            deps=[],
-            ops=[Transfer(ledger.key(FINN), amount, b"")],
-        ).signed
-        for amount in (1, 2)
-    ]
-    closed = ledger.close(with_evidence(entry_fork(*halves)))
+    closed = ledger.close(with_evidence(sample_fork(stranger, ledger.network, epoch=2)))
     assert closed.offences == ()
     assert ledger.state.find("accounts", stranger.public, Offence) is None
 

@@ -6,7 +6,6 @@ from troth_node.testing.samples import TOKEN
 from troth_node.testing.stage import Stage
 from troth_protocol.close import serve as module
 from troth_protocol.close.seal import SEAL
-from troth_protocol.core import PeerFault
 from troth_protocol.errors import Invalid
 from troth_protocol.log.keep import place_key
 from troth_protocol.log.ops import Transfer
@@ -76,7 +75,7 @@ def test_entries_by_id_are_those_of_the_open_epoch_only(sealed):
 
 def test_a_range_that_ends_before_it_begins_is_refused(sealed):
     assert ask(sealed, WantLog(sealed.key(EMIL), 2, 3, 2)) == []
-    assert [fault.code for fault in sealed.notices(ALMA, PeerFault)] == ["bad_range"]
+    assert sealed.faults(ALMA) == ["bad_range"]
 
 
 def test_an_answer_is_bounded_in_bytes_but_never_empty(sealed, monkeypatch):

@@ -11,7 +11,6 @@ from troth_protocol.close.ballots import DOMAINS, MESSAGES, Instance, Statement,
 from troth_protocol.close.docket import Accusation
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL, SignedSeal, sign_seal
 from troth_protocol.close.watch import PLACES_MAX, Watch
-from troth_protocol.core import PeerFault
 from troth_protocol.evidence import Proof, verify_evidence
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Bond, Transfer
@@ -157,16 +156,7 @@ def test_what_contradicts_an_entry_of_a_sealed_epoch_convicts_as_well(stage, obs
     stage.put(FINN, Transfer(stage.key(ALMA), 1, b""))
     chain = stage.core(ALMA).chain
     sealed = stage.core(ALMA).chain.book.stored[chain.book.head(stage.key(FINN))[1]]
-    other = make_entry(
-        stage.seats[FINN].keys,
-        stage.network,
-        incarnation=0,
-        epoch=1,
-        seq=1,
-        prev=NO_HEAD,
-        deps=[],
-        ops=[Bond(1, "agent")],
-    )
+    other = stage.entry(FINN, Bond(1, "agent"), seq=1)
     signer = next(a for a in range(4) if stage.place(a) in {v.member for v in sealed.certificate.votes})
     (vote,) = sign_votes(stage.seats[signer].keys, stage.network, 1, chain.committee, [other.id])
     stage.close()
@@ -184,16 +174,7 @@ def test_what_contradicts_an_entry_of_a_sealed_epoch_convicts_as_well(stage, obs
 def test_entries_of_which_nothing_is_stored_convict_nobody(stage):
     stage.close()
     for epoch in (1, 2, 3):
-        entry = make_entry(
-            stage.seats[FINN].keys,
-            stage.network,
-            incarnation=0,
-            epoch=epoch,
-            seq=7,
-            prev=NO_HEAD,
-            deps=[],
-            ops=[Bond(1, "agent")],
-        )
+        entry = stage.entry(FINN, Bond(1, "agent"), epoch=epoch, seq=7)
         stage.say(FINN, EMIL, Submit(entry.data))
         stage.core(EMIL).watch.late(entry, ())
     assert accusations(stage, EMIL) == []
@@ -224,15 +205,11 @@ def accusations(stage, agent):
     return [a.proof for a in stage.notices(agent, Accusation) if a.peer is None]
 
 
-def faults(stage, agent):
-    return [fault.code for fault in stage.notices(agent, PeerFault)]
-
-
 def test_an_agent_that_is_shown_two_ballots_accuses(stage):
     for candidate in (b"one", b"two"):
         stage.say(DAVE, EMIL, vote(stage, DAVE, candidate))
     assert accusations(stage, EMIL) == [Proof("notarize_fork", stage.key(DAVE), 1, (("slot", 0),))]
-    assert faults(stage, EMIL) == []
+    assert stage.faults(EMIL) == []
 
 
 def test_an_observer_keeps_silent(stage):
@@ -245,7 +222,7 @@ def test_ballots_come_from_members_and_are_signed(stage):
     stage.say(FINN, EMIL, vote(stage, DAVE, b"one"))
     forged = replace(vote(stage, DAVE, b"one"), ballot=vote(stage, CARLA, b"two").ballot[:-1] + b"\x00")
     stage.say(DAVE, EMIL, forged)
-    assert faults(stage, EMIL)[0] == "not_a_member"
+    assert stage.faults(EMIL)[0] == "not_a_member"
     assert accusations(stage, EMIL) == []
 
 
@@ -312,7 +289,7 @@ def test_the_same_seal_again_convicts_nobody(later):
             own = SealVote(payload, sign_seal(later.seats[agent].keys, later.network, payload))
             later.say(agent, EMIL, own)
     assert accusations(later, EMIL) == []
-    assert faults(later, EMIL) == []
+    assert later.faults(EMIL) == []
 
 
 def test_a_seal_that_is_not_ours_convicts_its_signers(later):
@@ -333,5 +310,5 @@ def test_strangers_the_future_and_other_networks_are_not_remembered(later):
     later.say(DAVE, EMIL, seal_vote(later, DAVE, network=digest(b"elsewhere")))
     forged = replace(seal_vote(later, DAVE), signature=bytes(64))
     later.say(DAVE, EMIL, forged)
-    assert faults(later, EMIL) == ["wrong_network", "bad_signature"]
+    assert later.faults(EMIL) == ["wrong_network", "bad_signature"]
     assert later.core(EMIL).watch._seals.keys() <= {(2, later.key(agent)) for agent in range(4)}

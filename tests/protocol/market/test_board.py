@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from troth_node.testing.samples import seed
 from troth_node.testing.stage import Stage
-from troth_protocol.core import PeerFault
 from troth_protocol.effects import Effects
 from troth_protocol.market import board as board_module
 from troth_protocol.market.board import (
@@ -71,10 +70,6 @@ def wants(stage, agent, of=ALMA):
     return [item.document for item in stage.core(agent).board.announcements(stage.key(of))]
 
 
-def faults(stage, agent=EMIL):
-    return [fault.code for fault in stage.notices(agent, PeerFault)]
-
-
 def posted(stage, agent):
     return [event.item for event in stage.notices(agent, Posted)]
 
@@ -98,7 +93,7 @@ def test_a_card_goes_from_link_to_link_to_everybody_once(line):
     expected = replace(CARD, key=line.key(ALMA), epoch=1, expires=1 + LIFE_EPOCHS)
     assert [known(line, agent) for agent in range(5)] == [expected] * 5
     assert posted(line, EMIL) == [expected]
-    sent = Counter((mail.source, mail.target) for mail in line.sent if isinstance(mail.message, CardMsg))
+    sent = Counter((mail.source, mail.target) for mail in line.mails(CardMsg))
     assert sent == {(0, 1): 1, (1, 2): 1, (2, 3): 1, (3, 4): 1}
 
 
@@ -200,7 +195,7 @@ def test_what_is_over_is_dropped_when_an_epoch_opens(stage):
     assert stage.seats[EMIL].disk.find(BOARD_TABLE, keys.public) is None
     say(stage, card_of(stage, keys, expires=1))
     assert known(stage, EMIL) is None
-    assert faults(stage) == [], "it may have been good when it was sent"
+    assert stage.faults(EMIL) == [], "it may have been good when it was sent"
 
 
 def test_what_is_ahead_is_asked_for_when_its_epoch_is_here(stage):
@@ -210,10 +205,7 @@ def test_what_is_ahead_is_asked_for_when_its_epoch_is_here(stage):
     assert known(stage, EMIL) is None
     stage.sent.clear()
     stage.close()
-    asked = [
-        mail.target for mail in stage.sent if mail.source == EMIL and isinstance(mail.message, WantCards)
-    ]
-    assert asked == [ALMA]
+    assert [mail.target for mail in stage.mails(WantCards, EMIL)] == [ALMA]
     stage.core(EMIL).link_down(stage.key(BRUNO))
 
 
@@ -222,14 +214,14 @@ def test_older_news_changes_nothing(stage):
     say(stage, card_of(stage, keys, seq=2, name="new"))
     say(stage, card_of(stage, keys, seq=1, name="old"), source=BRUNO)
     assert known(stage, EMIL).name == "new"
-    assert faults(stage) == []
+    assert stage.faults(EMIL) == []
 
 
 def test_garbage_costs_its_sender_a_hearing(stage):
     good = card_of(stage, stage.seats[ALMA].keys)
     say(stage, CardMsg(b"garbage", bytes(64)), source=BRUNO)
     say(stage, good, source=BRUNO)
-    assert (faults(stage), known(stage, EMIL)) == (["trailing"], None)
+    assert (stage.faults(EMIL), known(stage, EMIL)) == (["trailing"], None)
     say(stage, good, source=CARLA)
     assert known(stage, EMIL) is not None, "honest peers are still heard"
     stage.close()
@@ -247,7 +239,7 @@ def test_forged_and_foreign_cards_are_refused_and_not_passed_on(stage, message):
     }[message]
     stage.sent.clear()
     say(stage, bad, source=BRUNO)
-    assert faults(stage) == ["bad_signature"]
+    assert stage.faults(EMIL) == ["bad_signature"]
     assert known(stage, EMIL) is None
     assert stage.sent == []
 
@@ -300,13 +292,13 @@ def test_a_board_is_shown_so_often_and_no_larger_than_this(stage, monkeypatch):
     stage.sent.clear()
     for _ in range(BOARDS_MAX + 2):
         stage.say(EMIL, BRUNO, WantCards(1))
-    shown = [mail for mail in stage.sent if isinstance(mail.message, CardMsg)]
+    shown = stage.mails(CardMsg)
     assert 0 < len(shown) <= BOARDS_MAX
     stage.close()
     stage.sent.clear()
     monkeypatch.setattr(board_module, "BOARD_BYTES", 10)
     stage.say(EMIL, BRUNO, WantCards(1))
-    assert not [mail for mail in stage.sent if isinstance(mail.message, CardMsg)]
+    assert not stage.mails(CardMsg)
 
 
 def test_whoever_lost_its_disk_goes_beyond_what_it_had_said(stage):
@@ -371,4 +363,4 @@ def test_in_whatever_order_they_come_the_newest_stays_and_what_is_stored_is_what
 
 def test_an_announcement_that_is_garbage_is_a_fault_too(stage):
     say(stage, AnnounceMsg(b"", bytes(64)))
-    assert faults(stage) == ["empty"]
+    assert stage.faults(EMIL) == ["empty"]

@@ -3,7 +3,6 @@
 import pytest
 
 from troth_node.testing.stage import Stage
-from troth_protocol.core import PeerFault
 from troth_protocol.market.document import compose_document
 from troth_protocol.market.library import (
     ANSWERS_MAX,
@@ -48,10 +47,6 @@ def held(stage, agent=EMIL, document=WEATHER):
     return stage.core(agent).library.find(document.id)
 
 
-def asked(stage):
-    return [mail for mail in stage.sent if isinstance(mail.message, WantDocument)]
-
-
 def ticks(stage, times):
     for _ in range(times):
         stage.fire("tick", EMIL)
@@ -60,10 +55,6 @@ def ticks(stage, times):
 
 def failures(stage):
     return [(event.document, event.reason) for event in stage.notices(EMIL, NotFetched)]
-
-
-def faults(stage, agent=EMIL):
-    return [fault.code for fault in stage.notices(agent, PeerFault)]
 
 
 def test_a_seller_announces_what_it_sells_by(stage):
@@ -134,11 +125,11 @@ def test_a_server_that_gives_another_text_is_at_fault_and_asked_no_more(stage, t
     want(stage, seller=BRUNO)
     stage.lose()
     stage.say(BRUNO, EMIL, DocumentMsg(WEATHER.id, text))
-    assert faults(stage) == [refused]
+    assert stage.faults(EMIL) == [refused]
     assert [key for key, _ in failures(stage)] == [WEATHER.id]
     assert held(stage) is None
     ticks(stage, PATIENCE_TICKS)
-    assert len(asked(stage)) == 1
+    assert len(stage.mails(WantDocument)) == 1
     want(stage)  # an honest seller is asked, and served as ever
     stage.settle()
     assert held(stage) == WEATHER
@@ -149,7 +140,7 @@ def test_a_text_that_is_no_document_is_refused_although_its_hash_is_right(stage)
     stage.flush(EMIL)
     stage.lose()
     stage.say(ALMA, EMIL, DocumentMsg(digest(b"prose"), b"prose"))
-    assert faults(stage) == ["bad_document"]
+    assert stage.faults(EMIL) == ["bad_document"]
     assert stage.core(EMIL).library.find(digest(b"prose")) is None
 
 
@@ -160,7 +151,7 @@ def test_an_oversized_text_does_not_even_become_a_message(stage):
     stage.core(EMIL).frame(stage.key(ALMA), b"\x83\xa2id\xc4\x20" + name + b"\xa4text\xc5\x80\x01" + bytes(32_769)
                            + b"\xa4type\xa8document")  # fmt: skip
     stage.flush(EMIL)
-    assert faults(stage) == ["bad_field"]
+    assert stage.faults(EMIL) == ["bad_field"]
 
 
 def test_what_was_not_asked_for_or_of_another_is_dropped(stage):
@@ -170,7 +161,7 @@ def test_what_was_not_asked_for_or_of_another_is_dropped(stage):
     stage.say(BRUNO, EMIL, DocumentMsg(WEATHER.id, WEATHER.data))
     stage.say(BRUNO, EMIL, DocumentMsg(WEATHER.id))
     assert held(stage) is None
-    assert (faults(stage), failures(stage)) == ([], [])
+    assert (stage.faults(EMIL), failures(stage)) == ([], [])
 
 
 def test_a_lost_ask_is_repeated(stage):
@@ -187,7 +178,7 @@ def test_a_server_that_never_answers_is_given_up(stage):
         stage.fire("tick", EMIL)
     stage.lose()
     assert failures(stage) == [(WEATHER.id, "no answer")]
-    assert len(asked(stage)) == PATIENCE_TICKS // REPEAT_TICKS
+    assert len(stage.mails(WantDocument)) == PATIENCE_TICKS // REPEAT_TICKS
     want(stage)
     stage.settle()
     assert held(stage) == WEATHER
@@ -204,7 +195,7 @@ def test_asks_end_with_the_link(stage):
 def test_one_peer_at_a_time_is_asked_for_a_document(stage):
     want(stage, seller=BRUNO)
     want(stage)
-    assert [mail.target for mail in asked(stage)] == [BRUNO]
+    assert [mail.target for mail in stage.mails(WantDocument)] == [BRUNO]
 
 
 def test_asks_are_bounded(stage):
@@ -213,17 +204,16 @@ def test_asks_are_bounded(stage):
         library.want(stage.key(BRUNO), digest(bytes([number])))
     stage.flush(EMIL)
     assert failures(stage) == [(digest(bytes([ASKS_MAX])), "too many documents are asked for already")]
-    assert len(asked(stage)) == ASKS_MAX
+    assert len(stage.mails(WantDocument)) == ASKS_MAX
 
 
 def test_answers_are_bounded_until_the_next_tick(stage):
     for _ in range(ANSWERS_MAX + 5):
         stage.say(BRUNO, ALMA, WantDocument(TIP.id))
-    answers = [mail for mail in stage.sent if isinstance(mail.message, DocumentMsg)]
-    assert len(answers) == ANSWERS_MAX
+    assert len(stage.mails(DocumentMsg)) == ANSWERS_MAX
     stage.fire("tick", ALMA)
     stage.say(BRUNO, ALMA, WantDocument(TIP.id))
-    assert len([mail for mail in stage.sent if isinstance(mail.message, DocumentMsg)]) == ANSWERS_MAX + 1
+    assert len(stage.mails(DocumentMsg)) == ANSWERS_MAX + 1
 
 
 def test_the_oldest_leave_when_there_are_too_many(stage):

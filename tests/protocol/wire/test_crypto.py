@@ -1,10 +1,10 @@
 """Keys, domains and the one verdict on a signature: ours equals a plain reference's on every vector."""
 
-import importlib.util
 import json
 from itertools import permutations
 from pathlib import Path
 
+import ed25519_reference as reference
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,9 +25,6 @@ from troth_protocol.wire.crypto import (
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE.parents[2] / "spec/vectors/ed25519_edge.json").read_text())
-spec = importlib.util.spec_from_file_location("ed25519_reference", HERE / "ed25519_reference.py")
-reference = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(reference)
 
 NETWORK = bytes(range(32))
 ALICE = KeyPair.from_seed(b"alice" + bytes(27))

@@ -102,3 +102,30 @@ def test_declared_length_reserves_nothing():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100 * 1024
+
+
+@pytest.mark.parametrize(
+    ("data", "payloads"),
+    [
+        (frame(b"one") + frame(b"two"), [b"one", b"two"]),
+        (frame(b"one")[:-1], None),
+        (frame(b"one") + b"\0\0", None),
+        (header(0), None),
+        (header(MAX_FRAME_BYTES + 1), None),
+    ],
+)
+def test_whole_frames_can_be_seen_without_taking_them(data, payloads):
+    reader = FrameReader()
+    assert reader.peek(data) == payloads
+    assert reader.held_bytes == 0
+
+
+def test_nothing_is_seen_behind_half_a_frame_or_an_error():
+    reader = FrameReader()
+    reader.feed(frame(b"one")[:-1])
+    assert reader.peek(frame(b"two")) is None
+    reader = FrameReader()
+    assert outcome(header(0), []) == ([], "empty")
+    with pytest.raises(Invalid):
+        reader.feed(header(0))
+    assert reader.peek(frame(b"two")) is None
