@@ -69,6 +69,7 @@ class Exchanges:
         self.earned: dict[bytes, dict[bytes, int]] = {}
         self._published: set[bytes] = set()
         self._final: set[bytes] = set()
+        self._credits: dict[bytes, list[tuple[bytes, bytes, Lock]]] = {}
         self._submitted: set[Op] = set()
         self._done: set[bytes] = set()
         self._sealed = SealedLocks()
@@ -180,10 +181,18 @@ class Exchanges:
         for key, lock in sealed.items():
             if core.chain.state.find("claims", key, Claim) is None:
                 self._unlock(sale, key, lock, ())
-        for entry in self._final & core.chain.book.stored.keys():
-            for (_, key), row in core.chain.book.stored[entry].delta.rows.items():
-                if isinstance(row, Lock) and _pays(row, sale.terms):
-                    self._unlock(sale, key, row, (entry,))
+        for entry, key, row in self._credits.get(sale.terms.hash, ()):
+            if _pays(row, sale.terms):
+                self._unlock(sale, key, row, (entry,))
+
+    def _sort_final(self) -> None:
+        """Locks of entries that are final, by their hash: of those that are stored here by now."""
+        stored = self.core.chain.book.stored
+        for entry in self._final & stored.keys():
+            self._final.discard(entry)
+            for (_, key), row in stored[entry].delta.rows.items():
+                if isinstance(row, Lock):
+                    self._credits.setdefault(row.hash, []).append((entry, key, row))
 
     def _unlock(self, sale: Sale, key: bytes, lock: Lock, deps: tuple[bytes, ...]) -> None:
         """Claim the whole price; in the lock's last epoch only with a key that was published before."""
@@ -344,6 +353,7 @@ class Exchanges:
     def notice(self, event: EpochOpened) -> None:
         """An epoch opened: keys that its seal shows are kept, even if later epochs are sealed by now."""
         self._final.clear()
+        self._credits.clear()
         self._submitted.clear()
         if event.closed is not None:
             self._learn_from(event.closed.state)
@@ -369,6 +379,7 @@ class Exchanges:
                 if isinstance(claim, Claim):
                     self.learn(purchase.id, claim.preimage)
         has_learned = len(self._keyless()) < unknown
+        self._sort_final()
         for sale in list(self.sales.values()):
             self._advance_sale(sale)
         for purchase in list(self.purchases.values()):

@@ -62,11 +62,11 @@ class Trader(Node):
         self.stations: list[tuple[str, float]] = []
         send = self.network.send
 
-        def tapped(peer: bytes, payload: bytes) -> bool:
+        def tapped(peer: bytes, payload: bytes, *, is_corked: bool = False) -> bool:
             message = MESSAGES.decode(payload)
             if isinstance(message, Trade):
                 self._pass("says", message)
-            return send(peer, payload)
+            return send(peer, payload, is_corked=is_corked)
 
         self.network.send = tapped
 

@@ -132,7 +132,7 @@ class Child:
                     last_epoch=self.plan.epochs,
                     linger_ms=LINGER_MS,
                 )
-                self.player = Player(runtime, self.agent)
+                self.player = self.make_player(runtime)
                 presence = Presence(
                     runtime.core, self.agent, self.node.name, own_documents(self.agent), network.addresses
                 )
@@ -152,6 +152,10 @@ class Child:
         from troth_node.transport.network import Network  # noqa: PLC0415 - imported before the fork
 
         return Network(self.node.keys.seed)
+
+    def make_player(self, runtime: Runtime) -> Player:
+        """Who plays the agent."""
+        return Player(runtime, self.agent)
 
     async def _stop_on_signal(self, scope: trio.CancelScope) -> None:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:

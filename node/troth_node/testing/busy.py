@@ -82,22 +82,32 @@ def busy_plan() -> Plan:
     return Plan("busy", Path(__file__).parent, nodes, genesis, FOREVER)
 
 
+def tap(network: Network, tell: Callable[[bytes], None]) -> None:
+    """Tell of every frame before it leaves."""
+    send = network.send
+
+    def tapped(peer: bytes, payload: bytes, *, is_corked: bool = False) -> bool:
+        tell(payload)
+        return send(peer, payload, is_corked=is_corked)
+
+    network.send = tapped  # type: ignore[method-assign] # the one place that all frames pass
+
+
 class BusyChild(Child):
     """A node that pays all the time, writes down what it sends, and tells what is final."""
 
     def make_network(self) -> Network:
         network = super().make_network()
         descriptor = os.open(self.home / WIRE_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        send, seen = network.send, set[bytes]()
+        seen = set[bytes]()
 
-        def tapped(peer: bytes, payload: bytes, *, is_corked: bool = False) -> bool:
+        def write(payload: bytes) -> None:
             mark = digest(payload)
             if mark not in seen:
                 seen.add(mark)
                 os.write(descriptor, len(payload).to_bytes(4, "big") + payload)
-            return send(peer, payload, is_corked=is_corked)
 
-        network.send = tapped  # type: ignore[method-assign] # the one place that all frames pass
+        tap(network, write)
         return network
 
     def notice(self, event: object) -> None:
@@ -165,7 +175,11 @@ class KillLoop:
         fault = self._faults.get(node.name)
         if fault is not None:
             _faulty(fault, plan, node, home, pipes)
-        main(plan, node, home, pipes, self.child)
+        main(plan, node, home, pipes, self.child_of(node.name))
+
+    def child_of(self, name: str) -> Callable[..., BusyChild]:
+        """What the node of this name runs."""
+        return self.child
 
     def _heard(self, process: Process, line: dict[str, Json]) -> None:
         match line.get("event"):
