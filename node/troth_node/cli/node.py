@@ -58,6 +58,14 @@ from troth_node.transport.settings import OTHERS
     help="A multiaddr that the node's card names (default: where it listens); repeatable.",
 )
 @click.option(
+    "--bond",
+    "bonds",
+    multiple=True,
+    metavar="ROLE=TOKENS",
+    help="Hold a bond of so much as witness, attester or agent: what is missing is bonded, what is too much"
+    " unbonded, 0 leaves; repeatable.",
+)
+@click.option(
     "--restored", is_flag=True, help="This store was restored from a backup: sign nothing for two epochs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Log as JSON lines.")
@@ -72,6 +80,7 @@ def command(
     bootstrap: Path | None,
     others: int,
     endpoints: tuple[str, ...],
+    bonds: tuple[str, ...],
     *,
     exchange: bool,
     mdns: bool,
@@ -89,6 +98,7 @@ def command(
       troth peers run/alma > peers.txt
       troth node my-node --bootstrap peers.txt --listen /ip4/0.0.0.0/tcp/4001 \
           --endpoint /ip4/192.0.2.7/tcp/4001
+      troth node my-node --bootstrap peers.txt --bond witness=5000
     """
     from troth_node.single import NodeSettings, run_single  # noqa: PLC0415 - libp2p takes a second to import
 
@@ -104,6 +114,7 @@ def command(
         is_exchanging=exchange,
         others=others,
         is_on_lan=mdns,
+        bonds=dict(_bond(bond) for bond in bonds),
         is_restored=restored,
         is_json=as_json,
     )
@@ -128,6 +139,18 @@ def _atoms(text: str, option: str) -> int:
         raise Failure(
             f"{option} takes tokens, such as 2.5, with at most nine decimals, not {text!r}"
         ) from None
+
+
+def _bond(text: str) -> tuple[str, int]:
+    from troth_protocol.log.rows import ROLES  # noqa: PLC0415
+
+    role, amount = _pair(text, "--bond")
+    if role not in ROLES:
+        raise Failure(f"--bond takes ROLE=TOKENS with a role of {', '.join(ROLES)}, not {text!r}")
+    try:
+        return role, _atoms(amount, "--bond")
+    except Failure:
+        raise Failure(f"--bond takes ROLE=TOKENS such as witness=5000, not {text!r}") from None
 
 
 def _listed(file: Path | None) -> list[str]:
