@@ -39,6 +39,7 @@ FILES: Final = {
     "promises.json": ("promises", "promises"),
     "contributions.json": ("contributions", "contributions"),
     "auctions.json": ("auctions", "auctions"),
+    "sponsored.json": ("sponsored", "sponsored"),
     "trades.json": ("trades", "trades"),
     "exchange.json": ("sales", "exchange"),
     "documents.json": ("documents", "documents"),

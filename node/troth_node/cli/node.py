@@ -52,6 +52,14 @@ from troth_node.transport.settings import OTHERS
     help="A multiaddr that the node's card names (default: where it listens); repeatable.",
 )
 @click.option(
+    "--bond",
+    "bonds",
+    multiple=True,
+    metavar="ROLE=TOKENS",
+    help="Hold a bond of so much as witness, attester or agent: what is missing is bonded, what is too much"
+    " unbonded, 0 leaves; repeatable.",
+)
+@click.option(
     "--restored", is_flag=True, help="This store was restored from a backup: sign nothing for two epochs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Log as JSON lines.")
@@ -65,6 +73,7 @@ def command(
     bootstrap: Path | None,
     others: int,
     endpoints: tuple[str, ...],
+    bonds: tuple[str, ...],
     *,
     exchange: bool,
     mdns: bool,
@@ -81,6 +90,7 @@ def command(
       troth peers run/alma > peers.txt
       troth node my-node --bootstrap peers.txt --listen /ip4/0.0.0.0/tcp/4001 \
           --endpoint /ip4/192.0.2.7/tcp/4001
+      troth node my-node --bootstrap peers.txt --bond witness=5000
     """
     from troth_node.single import NodeSettings, run_single  # noqa: PLC0415 - libp2p takes a second to import
 
@@ -95,6 +105,7 @@ def command(
         is_exchanging=exchange,
         others=others,
         is_on_lan=mdns,
+        bonds=dict(_bond(bond) for bond in bonds),
         is_restored=restored,
         is_json=as_json,
     )
@@ -107,6 +118,21 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not equals or not key:
         raise Failure(f"{option} takes KEY=VALUE, not {text!r}")
     return key, value
+
+
+def _bond(text: str) -> tuple[str, int]:
+    from decimal import Decimal, InvalidOperation  # noqa: PLC0415
+
+    from troth_node.swarm.scenario import ScenarioError, atoms  # noqa: PLC0415
+    from troth_protocol.log.rows import ROLES  # noqa: PLC0415
+
+    role, amount = _pair(text, "--bond")
+    if role not in ROLES:
+        raise Failure(f"--bond takes ROLE=TOKENS with a role of {', '.join(ROLES)}, not {text!r}")
+    try:
+        return role, atoms(Decimal(amount))
+    except (InvalidOperation, OverflowError, ScenarioError):
+        raise Failure(f"--bond takes ROLE=TOKENS such as witness=5000, not {text!r}") from None
 
 
 def _listed(file: Path | None) -> list[str]:

@@ -12,6 +12,7 @@ from troth_node.audit import History, StoreAudit
 from troth_node.contribution import measured_contribution, rank_correlation
 from troth_node.swarm.scenario import ATOMS, Plan
 from troth_protocol.insight.results import Settlement
+from troth_protocol.log.committee import count_changes
 from troth_protocol.wire.schema import PPM
 
 
@@ -64,6 +65,9 @@ class Report:
     timing: Mapping[str, float]
     contribution: Mapping[str, float] = field(default_factory=dict)
     rank_correlation: float | None = None
+    bonded_in: int = 0
+    bonded_out: int = 0
+    sponsored: int = 0
     breaches: int = 0
 
     @property
@@ -93,7 +97,8 @@ class Report:
             "agents": [_agent_json(line) for line in self.agents],
             "forecasters": [_forecaster_json(line) for line in self.forecasters],
             "pool": {"log_loss": self.pool.log_loss, "prior_log_loss": self.pool.prior_log_loss},
-            "questions": {"settled": self.questions, "void": self.voids},
+            "questions": {"settled": self.questions, "void": self.voids, "sponsored": self.sponsored},
+            "witnesses": {"bonded_in": self.bonded_in, "bonded_out": self.bonded_out},
             "payments": [
                 {"from": payer, "to": payee, "amount": amount / ATOMS}
                 for (payer, payee), amount in sorted(self.payments.items())
@@ -149,6 +154,8 @@ def make_report(
     names = {node.keys.public: node.name for node in plan.nodes}
     settlements = [item for closed in history.closes for item in closed.settlements if not item.revote]
     payments = _payments(settlements, names)
+    sets = [audits[0].committees[epoch] for epoch in sorted(audits[0].committees)] if audits else []
+    joined, left = count_changes(sets)
     report = Report(
         scenario=plan.scenario,
         epochs=len(history.closes),
@@ -166,6 +173,9 @@ def make_report(
         replayed=replayed,
         problems=_problems(problems, audits, history),
         timing=timing,
+        bonded_in=joined,
+        bonded_out=left,
+        sponsored=sum(item.asker is not None for item in settlements),
     )
     _measure(report, reports)
     return report

@@ -1,6 +1,7 @@
 """Earned standing: what the sealed results say of each key. No word of anybody's own is among what is read here.
 
 A key is judged by what closes paid it, took from it and convicted it of; a key that no result names has earned nothing.
+Sponsored questions do not count: whoever asks and answers itself could earn any standing.
 """
 
 from __future__ import annotations
@@ -47,9 +48,13 @@ def tally(rows: Iterable[Value], found: dict[bytes, Earned]) -> None:
 
     Rows are those of `settlement_rows`, and ["offence", id, offence].
     """
+    sponsored: set[bytes] = set()
     for row in rows:
         match row:
-            case ["settlement", bytes(), dict()]:
+            case ["settlement", bytes(question), dict(head)]:
+                if "asker" in head:
+                    sponsored.add(question)
+            case ["forecast" | "payment" | "attester", bytes(question), _] if question in sponsored:
                 pass
             case ["forecast", bytes(), {"author": bytes(author), "net": list(net)}]:
                 _forecast(_of(found, author), *_signed(net))

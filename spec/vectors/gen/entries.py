@@ -11,6 +11,7 @@ from troth_protocol.log.ops import (
     OPS,
     Accuse,
     Agree,
+    AskOp,
     Attest,
     AttestReveal,
     AuctionOp,
@@ -22,6 +23,7 @@ from troth_protocol.log.ops import (
     Op,
     Resume,
     Reveal,
+    Sponsored,
     Transfer,
     Unbond,
     Unlock,
@@ -69,6 +71,7 @@ EVERY_OP: Final[tuple[Op, ...]] = (
     AuctionOp(ONE, 64, TWO, 10**38 - 1, THREE),
     BidOp(ONE, TWO),
     BidReveal(ONE, 1, TWO),
+    AskOp(Sponsored("weather", "Rain?", ("yes", "no"), (500_000, 500_000), 9, 1, 2, 2, 2), 10**38 - 1),
 )
 
 
