@@ -70,7 +70,7 @@ class Player:
         self.plays: dict[bytes, Play] = {}
         self._jobs: deque[Job] = deque()
         self._is_working = False
-        self.core.is_busy = self.is_busy
+        self.core.pace.is_busy = self.is_busy
         self._more = trio.Event()
 
     async def call(self, method: Callable[..., T], *arguments: object) -> T:

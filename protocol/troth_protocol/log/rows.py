@@ -295,18 +295,8 @@ Row: TypeAlias = (
     | Bid
 )
 
-_QUESTION_NUMBERS = (
-    "index",
-    "category",
-    "opens",
-    "commit",
-    "attest",
-    "reveal",
-    "attest_reveal",
-    "round",
-    "attest_from",
-    "reveal_from",
-)
+_QUESTION_EPOCHS = ("opens", "commit", "attest", "reveal", "attest_reveal", "attest_from", "reveal_from")
+_QUESTION_NUMBERS = ("index", "category", "round", *_QUESTION_EPOCHS)
 CITATION_LIST = many(row(ID, uint(PPM)), CITATIONS_MAX)
 
 #: table name -> record of its rows; the order of names is the order of subtrees in the state root.

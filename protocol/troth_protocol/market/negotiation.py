@@ -6,7 +6,7 @@ longer than whoever acts, because two honest nodes may see the same seal one epo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, TypeAlias, assert_never, cast
 
 from troth_protocol.errors import Invalid
@@ -389,15 +389,7 @@ class Negotiation:
 
 
 def _state(make: type[Offer | Counter], prev: bytes, terms: Terms) -> Offer | Counter:
-    return make(
-        prev=prev,
-        min_weight_ppm=terms.min_weight_ppm,
-        min_wager=terms.min_wager,
-        floor=terms.floor,
-        price=terms.price,
-        deliver=terms.deliver,
-        expires=terms.expires,
-    )
+    return make(prev=prev, **asdict(terms))
 
 
 def _validate_epochs(body: Request | Terms, epoch: int) -> None:

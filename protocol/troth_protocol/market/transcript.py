@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
 from troth_protocol.errors import Invalid
-from troth_protocol.insight.contribution import load_contribution
 from troth_protocol.log.agreement import (
     AGREEMENT,
     Agreement,
@@ -19,15 +18,13 @@ from troth_protocol.log.agreement import (
     agreement_id,
     verify_party,
 )
-from troth_protocol.log.sealed import commit_digest, commit_id
+from troth_protocol.market.delivery import validate_open, validate_under_key
 from troth_protocol.market.exchange import (
     EXCHANGE_TERMS,
     Contents,
     ExchangeTerms,
     Misdelivery,
-    load_terms,
     open_exchange,
-    validate_ciphertext,
 )
 from troth_protocol.market.trades import (
     Accept,
@@ -150,7 +147,6 @@ MAX_ROUNDS: Final = 4
 #: Epochs that the second accept, and the receipt, may come after what they answer was due.
 CONFIRM_EPOCHS: Final = 1
 RECEIPT_EPOCHS: Final = 2
-_NO_FORECAST: Final = 0  # outcomes: a delivered contribution has a payload, no probabilities
 
 Items: TypeAlias = Iterable[tuple[bytes, bytes]]
 
@@ -333,25 +329,14 @@ class Transcript:
     def _check_delivery(self, body: Deliver) -> None:
         if self.terms is not None and self.terms.is_sealed:
             raise Invalid("out_of_state", "what has a price or a floor is sealed first")
-        question, seller = self.request.question, self.request.seller
-        contribution = load_contribution(body.contribution, question, _NO_FORECAST, epsilon_ppm=0)
-        if contribution.payload != digest(body.payload):
-            raise Invalid("bad_digest", "the payload is not what the contribution names")
-        sealed = commit_digest(self.network, seller, question, body.salt, body.contribution)
-        if body.commit != commit_id(self.network, seller, question, sealed):
-            raise Invalid("bad_digest", "the contribution does not open the commit")
+        validate_open(self.network, self.request.seller, self.request.question, body)
 
     def _check_sealed(self, body: Sealed) -> None:
         request, agreed = self.request, cast("Terms", self.terms)
         if not agreed.is_sealed:
             raise Invalid("out_of_state", "what has neither price nor floor is delivered as it is")
-        terms = load_terms(body.terms, body.signature, self.network)
-        told = (terms.seller, terms.buyer, terms.question, terms.price)
-        if told != (request.seller, request.buyer, request.question, agreed.price):
-            raise Invalid("changed_terms", "the exchange is not what was agreed")
-        if terms.until >= agreed.deliver:
-            raise Invalid("bad_terms", "the key may come too late to be of use")
-        validate_ciphertext(terms, body.ciphertext)
+        parties = (request.seller, request.buyer, request.question, agreed.price)
+        validate_under_key(self.network, parties, agreed.deliver, body)
 
     def _open(self, body: Key) -> Contents | Misdelivery:
         """What a key opens; Invalid("bad_digest") if it is not the one that was promised."""

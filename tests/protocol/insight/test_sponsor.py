@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from troth_node.testing.moves import SALT
 from troth_node.testing.patron import BOUNTY, PATRON_RULES, RAIN, Patronage
 from troth_node.testing.samples import COIN, TOKEN
 from troth_protocol.genesis import Phases
 from troth_protocol.insight.results import settlement_rows
 from troth_protocol.insight.standing import tally
+from troth_protocol.log.ops import Attest
 from troth_protocol.log.rows import Commit, Standing, TopicRow
+from troth_protocol.log.sealed import attest_digest
 from troth_protocol.log.state import decode_state
 
 ASKER, FRIEND, OTHER = 4, 5, 6
@@ -111,6 +114,16 @@ def test_whoever_votes_alone_in_the_minority_pays_and_nobody_gains_by_it():
     fees = 8 * FEE + 4 * 2 * FEE
     assert net.state.totals().burned == burned + fees + lost
     assert settlement.returned < BOUNTY
+
+
+def test_whoever_seals_a_vote_and_does_not_open_it_pays():
+    net = Patronage()
+    key = opened(net)
+    net.advance(3)
+    net.put(3, Attest(key, attest_digest(net.network, net.key(3), key, SALT, YES)))
+    settlement = net.hold(key, {0: YES, 1: YES, 2: YES})
+    gains = {item.attester: item.amount for item in settlement.attesters}
+    assert gains[net.key(3)] < 0 < gains[net.key(0)]
 
 
 def test_the_charge_of_a_void_burns():
