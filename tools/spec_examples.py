@@ -14,12 +14,14 @@ from types import ModuleType
 from troth_node.transport.address import peer_id_text
 from troth_protocol.genesis import Genesis, Holder, Pacing, Rules
 from troth_protocol.insight.fixed import ceil_log2, floor_log2_ppm
-from troth_protocol.insight.flow import FlowNode, Record, flow, rise
+from troth_protocol.insight.flow import FlowNode, FlowResult, Payment, Record, flow, rise
 from troth_protocol.insight.oracle import settle_attesters, tally, value_limit
 from troth_protocol.insight.prior import compute_prior
+from troth_protocol.insight.promises import Ended, find_breach
 from troth_protocol.insight.score import Wager, log_span, market_gain, score_question
 from troth_protocol.log.entry import make_entry
 from troth_protocol.log.ops import Transfer
+from troth_protocol.log.rows import Commit, Promise
 from troth_protocol.log.sealed import (
     attest_digest,
     auction_id,
@@ -286,6 +288,29 @@ def flow_example() -> str:
     return text_block(lines)
 
 
+def promises_example() -> str:
+    """One promise, kept or not, in four ways."""
+    buyer, seller, question, sold, top = (bytes([number]) * 32 for number in range(1, 6))
+    promise = Promise(question, buyer, seller, 200_000, 50, 30, 9, commit=sold, bound=True)
+    signal = Commit(seller, question, sold, 0, 1, revealed=True, payload=sold)
+    lines = ["promised: 200000 ppm in a wager of 50, floor 30; the forecast's means are 1000"]
+    for told, wager, weight, means in (
+        ("cited with 200000 in 50", 50, 200_000, 1_000),
+        ("cited with 100000 in 50", 50, 100_000, 1_000),
+        ("cited with 200000 in 49", 49, 200_000, 1_000),
+        ("nothing revealed       ", 0, 0, 0),
+    ):
+        forecast = Commit(
+            buyer, question, top, wager, 2, bool(means), (600_000, 400_000), None, ((sold, weight),)
+        )
+        paid = (Payment(top, sold, means * weight // (2 * PPM)),) if means else ()
+        kept = FlowResult({}, {top: 0, sold: 0}, {top: means, sold: 0}, paid)
+        found = find_breach(promise, Ended({top: forecast, sold: signal}, kept))
+        cost = "kept" if found is None else f"damages {found.damages}, penalty {found.penalty}"
+        lines.append(f"{told}: paid {sum(p.amount for p in paid)}, {cost}")
+    return text_block(lines)
+
+
 def outcome() -> str:
     """Three attesters in a first round, and the value that they can carry."""
     bonds = {b"alma": 600, b"bruno": 301, b"carla": 200}
@@ -415,6 +440,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "score": score,
     "income": income,
     "flow": flow_example,
+    "promises": promises_example,
     "outcome": outcome,
     "auction": auction,
     "negotiation": negotiation,

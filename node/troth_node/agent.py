@@ -132,11 +132,16 @@ class Request:
 class Quote:
     """What this agent sells for: the smallest citation weight, and a fixed price in atomic units; either may be 0.
 
-    What has a price is paid by fair exchange, and only up to the agent bond of its seller at a time.
+    What has a price is paid by fair exchange, and only up to the agent bond of its seller at a time. A buyer that takes
+    the signal and does not cite it so pays what the citation would have paid, `floor` at least, and burns more than
+    that; the citation counts only in a forecast with a wager of `min_wager` or more. What has a floor goes out under a
+    key, so that the buyer cannot deny that it came.
     """
 
     min_weight_ppm: int
     price: int = 0
+    floor: int = 0
+    min_wager: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,8 @@ class Offer:
     min_weight_ppm: int
     round: int = 0
     price: int = 0
+    floor: int = 0
+    min_wager: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,10 +277,10 @@ class Agent:
     said; what binds is `quote`); `cite_ppm`, how much of its income it cites in
     all (the rest is retained); `pay_ppm`, the largest weight that it promises for one signal; `price`, what it asks
     for one; `budget`, what it spends on prices in all, promises, bids and what is locked included: its node sees to
-    that; `pay`, the highest price that it pays for one (None: whatever the budget allows), all three in atomic
-    units; `rate`, the learning rate of the default `allocate`, per nat; `is_quick`, whether its methods answer within
-    a few milliseconds, so that they need no worker thread (a node whose agent says so and then waits for a network
-    misses votes).
+    that; `pay`, the highest price that it pays for one, and the highest floor that it promises (None: whatever the
+    budget allows), all three in atomic units; `rate`, the learning rate of the default `allocate`, per nat;
+    `is_quick`, whether its methods answer within a few milliseconds, so that they need no worker thread (a node whose
+    agent says so and then waits for a network misses votes).
     """
 
     documents: tuple[str, ...] = ()
@@ -347,9 +354,9 @@ class Agent:
     def consider(self, offer: Offer) -> Decision:
         """Whether to take an offer. Default: up to `pay_ppm`; above it, one counter with `pay_ppm`, then no.
 
-        A price above `pay` is refused.
+        A price above `pay` is refused, and so is a floor.
         """
-        if offer.price > (self.budget if self.pay is None else self.pay):
+        if max(offer.price, offer.floor) > (self.budget if self.pay is None else self.pay):
             return Reject()
         if offer.min_weight_ppm <= self.pay_ppm:
             return Accept()

@@ -20,6 +20,7 @@ from troth_protocol.core import TABLES
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import Genesis
+from troth_protocol.insight.results import BreachLine
 from troth_protocol.log.committee import Committee, load_committee
 from troth_protocol.log.entry import load_entry
 from troth_protocol.log.keep import epoch_key
@@ -168,6 +169,11 @@ class History:
     def offences(self) -> list[Offence]:
         """Everything that was punished."""
         return [offence for closed in self.closes for _, offence in closed.offences]
+
+    def breaches(self) -> list[tuple[bytes, BreachLine]]:
+        """Every broken promise that a close has settled, with its question."""
+        settled = (item for closed in self.closes for item in closed.settlements)
+        return [(item.question, line) for item in settled for line in item.breaches]
 
 
 def replay(path: Path, genesis: Genesis) -> History:

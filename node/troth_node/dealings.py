@@ -9,6 +9,7 @@ from troth_node.buying import Buying
 from troth_node.duties import Duties
 from troth_node.exchanges import Exchanges
 from troth_node.holds import Holds
+from troth_node.promises import Promises
 from troth_node.runtime import Runtime
 from troth_node.selling import Selling
 from troth_node.trader import Call, Trader
@@ -24,6 +25,7 @@ from troth_protocol.market.negotiation import (
     Negotiation,
     Offered,
     Opened,
+    Received,
     Repeated,
 )
 from troth_protocol.wire.messages import Trade
@@ -44,6 +46,11 @@ class Dealings:
         """Fair exchange, on both sides."""
         return self.trader.exchanges
 
+    @property
+    def promises(self) -> Promises:
+        """Promised citations, on both sides."""
+        return self.trader.promises
+
     async def ask(self, view: QuestionView, wants: Sequence[Want], *, is_reseller: bool) -> None:
         """Ask for what the agent wants, of one seller for each want, once its document was read."""
         await self.buying.ask(view, wants, is_reseller=is_reseller)
@@ -61,7 +68,7 @@ class Dealings:
             case Asked():
                 await self.selling.quote(negotiation, views)
             case Offered():
-                await self.buying.consider(negotiation, event.terms)
+                await self.buying.consider(negotiation, event.terms, views)
             case Countered():
                 await self.selling.quote_again(negotiation, event.terms, views)
             case Accepted():
@@ -75,12 +82,17 @@ class Dealings:
                 self.buying.keep(negotiation, event)
             case Opened():
                 return await self.buying.receive_key(negotiation, event)
+            case Received():
+                self.promises.record(negotiation, event)
             case Repeated():
-                for answer in event.answers:
-                    self.trader.send(peer, answer)
+                self._repeat(peer, event)
             case _:
                 pass
         return None
+
+    def _repeat(self, peer: bytes, event: Repeated) -> None:
+        for answer in event.answers:
+            self.trader.send(peer, answer)
 
     def notice(self, event: EpochOpened) -> None:
         """An epoch opened: what is due in the logs does not wait for an agent that is behind."""
@@ -108,22 +120,29 @@ class Dealings:
         return await self.buying.opened()
 
     def deliver(self) -> None:
-        """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys."""
+        """Deliver what is agreed, made and certified: under a key, or to buyers whose promise is sealed; hand over
+        published keys.
+        """
         self.selling.deliver()
 
     def is_waiting(self, question: bytes) -> bool:
         """Is something that we asked for on this question still on its way?"""
         return self.buying.is_waiting(question)
 
-    async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
-        """An epoch opened: end what silence ended, answer requests that came too early."""
+    def expire(self) -> None:
+        """An epoch opened: end what silence ended, and forget what is long over."""
         self.desk.advance(self.trader.core.epoch)
+        self.trader.deals.advance()
+        self.promises.advance()
+
+    async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
+        """An epoch opened: answer requests that came too early, bid and ask for what was won."""
         await self.buying.advance(views)
         await self.selling.advance(views)
 
     def greet(self, peer: bytes) -> None:
         """A peer is (back) on a link: say again what it has not answered."""
-        for trade in dict.fromkeys([*self.desk.unanswered(peer), *self.exchanges.unheard(peer)]):
+        for trade in self.desk.unanswered(peer):
             self.trader.send(peer, trade)
 
     async def meet(self) -> None:

@@ -4,6 +4,7 @@ Theory of operation. A sale is what we sealed for a buyer, a purchase what a sel
 follows from the row on disk, the sealed state and the own log, and is worked out anew whenever something happened:
 
     sale       the lock is final or sealed, and open for one epoch more at least  -> unlock
+               (and so is the promise that it was agreed on with)
                the unlock was void, and the lock is open still                    -> unlock again
     purchase   the commit is certified, nothing is locked yet, there is time      -> lock
                the lock is claimed                                                -> keep the key: signal, or accuse
@@ -14,19 +15,19 @@ So a crash between any two steps loses time, never the price or the key. A lock 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from troth_node.duties import OwnCommit
-from troth_node.locks import SealedLocks
-from troth_node.wares import Purchase, Sale, sealed_body
+from troth_node.locks import FreshLocks, SealedLocks
+from troth_node.wares import Purchase, Sale, sealed_body, signed_of, signed_row
 from troth_protocol.core import Core, EpochOpened
 from troth_protocol.errors import Invalid
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
 from troth_protocol.log.ops import Accuse, CommitOp, Op, Unlock
 from troth_protocol.log.payee import Credited
-from troth_protocol.log.rows import Claim, Commit, Lock, Question
+from troth_protocol.log.rows import Claim, Commit, Lock, Promise, Question
 from troth_protocol.log.state import State
 from troth_protocol.market.document import Document, parse_document
 from troth_protocol.market.exchange import (
@@ -68,22 +69,33 @@ class Exchanges:
         self.earned: dict[bytes, dict[bytes, int]] = {}
         self._published: set[bytes] = set()
         self._final: set[bytes] = set()
+        self._credits: dict[bytes, list[tuple[bytes, bytes, Lock]]] = {}
         self._submitted: set[Op] = set()
+        self._done: set[bytes] = set()
         self._sealed = SealedLocks()
+        self._fresh = FreshLocks()
         for key, data in core.chain.archive.scan(TABLE, b""):
             self._restore(key, decode(data))
 
     def _restore(self, key: bytes, value: Value) -> None:
         match key[:1], value:
-            case b"s", [bytes(body), bytes(signature), bytes(secret), bool(is_won)]:
-                terms = EXCHANGE_TERMS.decode(sealed_body(body).terms)
-                self.sales[key[1:]] = Sale(key[1:], terms, secret, Trade(body, signature), is_won)
-            case b"p", [bytes(body), str(wanted), bytes(text), int(weight_ppm), int(first), list(keys)]:
+            case b"s", [bytes(data), bytes(secret), list(promises)]:
+                promise = next((item for item in promises if isinstance(item, bytes)), None)
+                self.sales[key[1:]] = Sale(key[1:], EXCHANGE_TERMS.decode(data), secret, promise)
+            case b"p", [
+                bytes(body),
+                str(wanted),
+                bytes(text),
+                int(weight_ppm),
+                int(first),
+                list(keys),
+                list(signed),
+            ]:
                 sealed = sealed_body(body)
                 terms = EXCHANGE_TERMS.decode(sealed.terms)
                 known = next((item for item in keys if isinstance(item, bytes)), None)
                 about = (wanted, parse_document(text), weight_ppm, first)
-                found = Purchase(key[1:], sealed, terms, *about, known)
+                found = Purchase(key[1:], sealed, terms, *about, known, signed_of(signed))
                 self.purchases[found.id] = found
             case b"u", True:
                 self._published.add(key[1:])
@@ -93,12 +105,11 @@ class Exchanges:
     # The seller
 
     def seal(self, negotiation: Negotiation, own: OwnCommit, price: int, key: bytes | None = None) -> Trade:
-        """Encrypt a signal and sign the terms: key and ciphertext are persisted before they leave.
+        """Encrypt a signal and sign the terms: the key is persisted before they leave, and the message with them.
 
         The key is a fresh one, unless an auction has fixed it: all its winners get the same ciphertext.
         """
         core, network = self.core, self.core.chain.network
-        is_won = key is not None
         key = self._random(CIPHER_KEY_BYTES) if key is None else key
         ciphertext = encrypt_contents(key, Contents(own.contribution, own.salt, own.payload))
         terms = ExchangeTerms(
@@ -113,10 +124,13 @@ class Exchanges:
             price=price,
             until=self._until(negotiation),
         )
-        trade = negotiation.sealed(*sign_terms(core.keys, terms), ciphertext)
-        row = encode([trade.body, trade.signature, key, is_won])
+        data, signature = sign_terms(core.keys, terms)
+        trade = negotiation.sealed(data, signature, ciphertext)
+        is_promise = negotiation.terms is not None and negotiation.terms.is_promise
+        promise = negotiation.agreement_id if is_promise else None
+        row = encode([data, key, [] if promise is None else [promise]])
         core.out.persist(TABLE, _SALE + negotiation.id, row, once=True)
-        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, trade, is_won)
+        self.sales[negotiation.id] = Sale(negotiation.id, terms, key, promise)
         return trade
 
     def _until(self, negotiation: Negotiation) -> int:
@@ -135,16 +149,6 @@ class Exchanges:
         op = CommitOp(own.question, own.digest(core.chain.network, core.keys.public), own.wager)
         is_certified = ("commits", own.id) in core.chain.book.view(core.keys.public).rows
         return is_certified and not core.author.holds(op)
-
-    def unheard(self, peer: bytes) -> Iterator[Trade]:
-        """What this peer may not have got before we stopped: sealed signals that it has not locked the price of.
-
-        An auction locks the price before the signal is sealed: its lock does not tell that it has come.
-        """
-        for sale in self.sales.values():
-            is_open = self.core.epoch + LOCK_EPOCHS_MIN <= sale.terms.until
-            if sale.terms.buyer == peer and is_open and (sale.is_won or not self._locks(sale.terms)):
-                yield sale.trade
 
     def published(self, negotiation: bytes) -> bytes | None:
         """The key of a sale once its unlock is final: the witnesses have it before the buyer."""
@@ -177,16 +181,24 @@ class Exchanges:
         for key, lock in sealed.items():
             if core.chain.state.find("claims", key, Claim) is None:
                 self._unlock(sale, key, lock, ())
-        for entry in self._final & core.chain.book.stored.keys():
-            for (_, key), row in core.chain.book.stored[entry].delta.rows.items():
-                if isinstance(row, Lock) and _pays(row, sale.terms):
-                    self._unlock(sale, key, row, (entry,))
+        for entry, key, row in self._credits.get(sale.terms.hash, ()):
+            if _pays(row, sale.terms):
+                self._unlock(sale, key, row, (entry,))
+
+    def _sort_final(self) -> None:
+        """Locks of entries that are final, by their hash: of those that are stored here by now."""
+        stored = self.core.chain.book.stored
+        for entry in self._final & stored.keys():
+            self._final.discard(entry)
+            for (_, key), row in stored[entry].delta.rows.items():
+                if isinstance(row, Lock):
+                    self._credits.setdefault(row.hash, []).append((entry, key, row))
 
     def _unlock(self, sale: Sale, key: bytes, lock: Lock, deps: tuple[bytes, ...]) -> None:
         """Claim the whole price; in the lock's last epoch only with a key that was published before."""
         core, op = self.core, Unlock(key, sale.key)
         slack = 0 if sale.id in self._published else 1
-        if lock.amount < sale.terms.price or core.epoch > lock.until - slack:
+        if lock.amount < sale.terms.price or core.epoch > lock.until - slack or not self._is_promised(sale):
             return
         is_done = ("claims", key) in core.chain.book.view(core.keys.public).rows
         if not is_done and self._is_new(op):
@@ -194,6 +206,16 @@ class Exchanges:
             self._published.add(sale.id)
             self.earned.setdefault(sale.terms.question, {})[key] = lock.amount
             core.submit((op,), deps)
+
+    def _is_promised(self, sale: Sale) -> bool:
+        """Does the buyer's log promise what was agreed on with this sale, if anything, for this key and commit?"""
+        if sale.promise is None:
+            return True
+        chain = self.core.chain
+        fresh = chain.book.view(sale.terms.buyer).rows.get(("promises", sale.promise))
+        found = chain.state.find("promises", sale.promise, Promise) or fresh
+        named = (sale.terms.hash, sale.terms.commit)
+        return isinstance(found, Promise) and (found.hash, found.commit) == named
 
     def _is_new(self, op: Op) -> bool:
         """Was this op neither submitted in this epoch nor, before a restart, signed in it? What is void the author
@@ -214,10 +236,18 @@ class Exchanges:
         *,
         is_locked: bool = False,
     ) -> None:
-        """A sealed signal came: it is persisted before the price is locked, unless an auction has locked it."""
+        """A sealed signal came: it is persisted before the price is locked, unless an auction has locked it.
+
+        After a restart it may come again: it was bought once, and its epoch is the first one.
+        """
+        if negotiation.id in self.purchases:
+            return
         first = _NEVER if is_locked else self.core.epoch
         weight_ppm = negotiation.terms.min_weight_ppm if negotiation.terms else 0
-        purchase = Purchase(negotiation.id, event.sealed, event.terms, wanted, document, weight_ppm, first)
+        is_promise = negotiation.terms is not None and negotiation.terms.is_promise
+        signed = negotiation.agreement if is_promise else None
+        about = (wanted, document, weight_ppm, first)
+        purchase = Purchase(negotiation.id, event.sealed, event.terms, *about, agreement=signed)
         self._write(purchase)
         self.advance()
 
@@ -229,6 +259,7 @@ class Exchanges:
             purchase.weight_ppm,
             purchase.first,
             [] if purchase.key is None else [purchase.key],  # a key of no bytes is one, too
+            signed_row(purchase.agreement),
         ]
         self.core.out.persist(TABLE, _PURCHASE + purchase.id, encode(row))
         self.purchases[purchase.id] = purchase
@@ -268,9 +299,16 @@ class Exchanges:
         Whoever locks a price keeps a fee back: without it nobody could accuse.
         """
         fee = self.core.genesis.rules.fee
-        waiting = [each for each in self.purchases.values() if not isinstance(each.found(), Contents)]
+        waiting = [each for each in self.purchases.values() if not self._is_done(each)]
         unlocked = [each for each in waiting if self._can_lock(each) and not self._all_locks(each.terms)]
-        return sum(each.terms.price + LOCK_FEES * fee for each in unlocked) + len(waiting) * fee
+        fees = sum(LOCK_FEES + len(each.ops()) - 1 for each in unlocked) + len(waiting)
+        return sum(each.terms.price for each in unlocked) + fees * fee
+
+    def _is_done(self, purchase: Purchase) -> bool:
+        """Has the signal come? Once it has, it need not be opened again to know."""
+        if purchase.id not in self._done and isinstance(purchase.found(), Contents):
+            self._done.add(purchase.id)
+        return purchase.id in self._done
 
     def is_alive(self, purchase: Purchase) -> bool:
         """Is its price locked, or may it still be?"""
@@ -286,12 +324,13 @@ class Exchanges:
         if not locks and not self._can_lock(purchase):
             if core.chain.state.find("questions", purchase.terms.question, Question) is None:
                 core.out.erase(TABLE, _PURCHASE + purchase.id)
+                self._done.discard(purchase.id)
                 del self.purchases[purchase.id]
         elif not locks:
             op = purchase.lock()
             if purchase.key is None and self._is_certified(purchase.terms) and self._is_new(op):
-                core.submit((op,))
-        elif isinstance(purchase.found(), Misdelivery):
+                core.submit(purchase.ops())
+        elif not self._is_done(purchase) and isinstance(purchase.found(), Misdelivery):
             self._accuse(purchase)
 
     def _accuse(self, purchase: Purchase) -> None:
@@ -314,13 +353,14 @@ class Exchanges:
     def notice(self, event: EpochOpened) -> None:
         """An epoch opened: keys that its seal shows are kept, even if later epochs are sealed by now."""
         self._final.clear()
+        self._credits.clear()
         self._submitted.clear()
         if event.closed is not None:
             self._learn_from(event.closed.state)
         self.advance()
 
     def _learn_from(self, state: State) -> None:
-        for purchase in list(self.purchases.values()):
+        for purchase in self._keyless():
             for key in self._locks(purchase.terms, state):
                 claim = state.find("claims", key, Claim)
                 if claim is not None:
@@ -331,21 +371,23 @@ class Exchanges:
         core = self.core
         if not core.author.is_allowed:
             return False
-        known = self._keys()
+        unknown = len(self._keyless())
         self._learn_from(core.chain.state)
-        for purchase in list(self.purchases.values()):
+        for purchase in self._keyless():
             for key in self._all_locks(purchase.terms):
                 claim = core.chain.book.view(purchase.terms.seller).rows.get(("claims", key))
                 if isinstance(claim, Claim):
                     self.learn(purchase.id, claim.preimage)
+        has_learned = len(self._keyless()) < unknown
+        self._sort_final()
         for sale in list(self.sales.values()):
             self._advance_sale(sale)
         for purchase in list(self.purchases.values()):
             self._advance_purchase(purchase)
-        return self._keys() > known
+        return has_learned
 
-    def _keys(self) -> int:
-        return sum(purchase.key is not None for purchase in self.purchases.values())
+    def _keyless(self) -> list[Purchase]:
+        return [purchase for purchase in self.purchases.values() if purchase.key is None]
 
     def _locks(self, terms: ExchangeTerms, state: State | None = None) -> dict[bytes, Lock]:
         """The locks of the sealed state that pay under these terms."""
@@ -354,9 +396,8 @@ class Exchanges:
 
     def _all_locks(self, terms: ExchangeTerms) -> dict[bytes, Lock]:
         """Those, and what the buyer's log of this epoch holds."""
-        rows = self.core.chain.book.view(terms.buyer).rows
-        fresh = {key: row for (_, key), row in rows.items() if isinstance(row, Lock) and _pays(row, terms)}
-        return self._locks(terms) | fresh
+        view = self.core.chain.book.view(terms.buyer)
+        return {**self._locks(terms), **self._fresh.find(view, terms.seller, terms.hash)}
 
 
 def _pays(lock: Lock, terms: ExchangeTerms) -> bool:

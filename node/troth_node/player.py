@@ -19,6 +19,7 @@ from troth_node.dealings import Dealings
 from troth_node.duties import Duties
 from troth_node.payload import validate_payload
 from troth_node.presence import announce_wants
+from troth_node.promises import with_owed
 from troth_node.runtime import Runtime
 from troth_node.stakes import Stakes, sponsored_view
 from troth_protocol.core import EpochOpened, PeerHello, Ticked, Traded
@@ -144,6 +145,7 @@ class Player:
     async def _epoch(self, event: EpochOpened) -> None:
         if event.epoch != self.core.epoch:
             return  # a later epoch is open already: its own notice follows
+        self.dealings.expire()
         for key, question in self.core.chain.state.items("questions", Question):
             if question.is_commit_open(event.epoch) and key not in self.plays:
                 await self._guarded(partial(self._open, key, question))  # what anybody asks may be strange
@@ -261,7 +263,7 @@ class Player:
         citations = await self._citations(play, signals, forecast)
         contribution = Contribution(play.view.id, _cut(forecast.rationale), citations, ppm=forecast.ppm)
         play.forecast = forecast
-        play.wager = self._wager(forecast)
+        play.wager = self._wager(play, forecast)
         self.duties.commit(contribution, play.wager)
         self.runtime.kick()
 
@@ -274,8 +276,8 @@ class Player:
             return False
         return True
 
-    def _wager(self, forecast: Forecast) -> int:
-        """A share of what is free now; at least the least wager if that can be paid, else none."""
+    def _wager(self, play: Play, forecast: Forecast) -> int:
+        """A share of what is free now; at least the least wager or the promised one if that can be paid, else none."""
         free = self.core.chain.book.view(self.core.keys.public).balance
         free -= self.dealings.reserved()
         least = self.core.genesis.rules.min_wager
@@ -283,6 +285,8 @@ class Player:
             wager = self._stake() // max(forecast.parts, 1)
         else:
             wager = max(free * forecast.wager_ppm // PPM, least)
+        promised = max((owed.min_wager for owed in self.dealings.promises.owed(play.view.id)), default=0)
+        wager = max(wager, promised) if promised <= free else wager
         return wager if least <= wager <= free else 0
 
     def _stake(self) -> int:
@@ -298,9 +302,11 @@ class Player:
     async def _citations(
         self, play: Play, signals: Sequence[Signal], output: Production | Forecast
     ) -> tuple[tuple[bytes, int], ...]:
-        if not signals:
-            return ()
-        weights = await self.call(self.agent.allocate, play.view, signals, output)
+        weights: Mapping[bytes, int] = {}
+        if signals:
+            weights = await self.call(self.agent.allocate, play.view, signals, output)
+        owed = self.dealings.promises.owed(play.view.id)
+        weights = with_owed(weights, owed, [signal.commit for signal in signals])
         return tuple(sorted((commit, ppm) for commit, ppm in weights.items() if ppm > 0))
 
     async def _deliver(self) -> None:
@@ -323,6 +329,10 @@ class Player:
     async def _observe(self, settlement: Settlement) -> None:
         if settlement.revote:
             return
+        for line in settlement.breaches:
+            if self.core.keys.public in (line.buyer, line.seller):
+                amounts = {"paid": line.paid, "burned": line.burned}
+                log.warning("promise broken", buyer=line.buyer.hex(), seller=line.seller.hex(), **amounts)
         play = self.plays.pop(settlement.question, None)
         sold = self.dealings.forget(settlement.question)
         if play is not None:
@@ -332,7 +342,9 @@ class Player:
         me = self.core.keys.public
         mine = [row for row in settlement.forecasts if row.author == me]
         paid = sum(line.amount for line in settlement.payments if line.payer == me)
+        paid += sum(line.paid + line.burned for line in settlement.breaches if line.buyer == me)
         received = sum(line.amount for line in settlement.payments if line.payee == me)
+        received += sum(line.paid for line in settlement.breaches if line.seller == me)
         income = received + sum(row.net for row in mine)
         wager, back = sum(row.wager for row in mine), sum(row.back for row in mine)
         return Result(

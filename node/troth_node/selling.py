@@ -11,7 +11,7 @@ from troth_node.agent import QuestionView
 from troth_node.auctions import AUCTION_EPOCHS, SEAL_FEES, OwnLot
 from troth_node.duties import OwnCommit
 from troth_node.exchanges import Exchanges
-from troth_node.trader import Trader, is_promise, terms_of
+from troth_node.trader import Trader, is_met, is_sealed, terms_of
 from troth_protocol.core import Core
 from troth_protocol.log.agreement import agreement_id
 from troth_protocol.log.rows import Commit, Promise
@@ -55,9 +55,9 @@ class Selling:
 
     def _answer(self, negotiation: Negotiation, quote: strategy.Quote | None, reason: str) -> None:
         if quote is None:
-            self.trader.send(negotiation.peer, negotiation.reject(reason))
+            self.trader.say(negotiation, negotiation.reject(reason))
         else:
-            self.trader.send(negotiation.peer, negotiation.offer(terms_of(negotiation, quote)))
+            self.trader.say(negotiation, negotiation.offer(terms_of(negotiation, quote)))
 
     def _lot_of(self, negotiation: Negotiation) -> OwnLot | None:
         """What we have put up, if that is what is asked for."""
@@ -92,8 +92,8 @@ class Selling:
         quote = None
         if view is not None:
             quote = await self._ask_agent(negotiation, view, terms.min_weight_ppm, terms.price)
-        if quote is not None and quote.min_weight_ppm <= terms.min_weight_ppm and quote.price <= terms.price:
-            self.trader.send(negotiation.peer, negotiation.accept())
+        if quote is not None and is_met(quote, terms):
+            self.trader.say(negotiation, negotiation.accept())
         else:
             self._answer(negotiation, quote, "no deal")
 
@@ -112,26 +112,33 @@ class Selling:
             self.trader.auctions.put_up(own, lot.units, lot.reserve, lot.cap)
 
     def deliver(self) -> None:
-        """Deliver what is agreed, made and certified, to buyers whose promise is sealed; hand over published keys."""
+        """Deliver what is agreed, made and certified: under a key, or to buyers whose promise is sealed; hand over
+        published keys.
+
+        Nothing is signed before the node knows what it has signed already.
+        """
+        if not self._core.author.is_allowed:
+            return
         for negotiation in self.trader.in_state(SELLER, AGREED):
             document = self._core.library.own.get(negotiation.request.document)
             own = self.trader.duties.find(negotiation.request.question, document.name) if document else None
-            if own is not None and (not is_promise(negotiation) or self._is_promised(negotiation)):
+            if own is not None and (is_sealed(negotiation) or self._is_promised(negotiation)):
                 self._deliver(negotiation, own)
         for negotiation in self.trader.in_state(SELLER, SEALED):
             key = self._exchanges.published(negotiation.id)
             if key is not None:
-                self.trader.send(negotiation.peer, negotiation.key(key))
+                self.trader.say(negotiation, negotiation.key(key))
 
     def _deliver(self, negotiation: Negotiation, own: OwnCommit) -> None:
         price = negotiation.terms.price if negotiation.terms else 0
-        if price and self._exchanges.is_final(own) and self._exchanges.is_time(negotiation):
+        if not is_sealed(negotiation):
+            if self._is_certified(own.id):
+                trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
+                self.trader.say(negotiation, trade)
+        elif self._exchanges.is_final(own) and self._exchanges.is_time(negotiation):
             lot = self._lot_of(negotiation)
             key = None if lot is None else lot.key
-            self.trader.send(negotiation.peer, self._exchanges.seal(negotiation, own, price, key))
-        elif not price and self._is_certified(own.id):
-            trade = negotiation.deliver(own.id, own.contribution, own.salt, own.payload)
-            self.trader.send(negotiation.peer, trade)
+            self.trader.say(negotiation, self._exchanges.seal(negotiation, own, price, key))
 
     def _is_promised(self, negotiation: Negotiation) -> bool:
         signed = negotiation.agreement

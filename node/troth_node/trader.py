@@ -9,8 +9,10 @@ from typing import Final
 from troth_node.agent import Agent, QuestionView, Seller
 from troth_node.agent import Quote as AgentQuote
 from troth_node.auctions import Auctions
+from troth_node.deals import Deals, Wanted
 from troth_node.duties import Duties
 from troth_node.exchanges import LOCK_FEES, Exchanges
+from troth_node.promises import Promises
 from troth_node.purse import Purse
 from troth_node.runtime import Runtime
 from troth_node.standings import Standings
@@ -37,7 +39,9 @@ class Trader:
         self.agent = agent
         self.duties = duties
         self.desk = Desk(self.core.keys, self.core.chain.network, self.core.epoch)
+        self.deals = Deals(self.core, self.desk)
         self.exchanges = Exchanges(self.core)
+        self.promises = Promises(self.core, self.desk, self.exchanges)
         self.auctions = Auctions(self.core)
         self.standings = Standings(self.core)
         self.purse = Purse(self.core, agent.budget)
@@ -47,15 +51,20 @@ class Trader:
         #: Names and ids of what the agent has ever wanted.
         self.wanted: set[str] = set()
 
+    def say(self, negotiation: Negotiation, trade: Trade, wanted: Wanted | None = None) -> None:
+        """Our next message of a negotiation: it is on disk before it leaves."""
+        self.deals.write(negotiation, wanted)
+        self.send(negotiation.peer, trade)
+
     def send(self, peer: bytes, trade: Trade) -> None:
-        """Say this to a peer."""
+        """Say something again."""
         self.core.out.send(peer, trade)
 
-    def ask(self, request: Request) -> bytes:
+    def ask(self, request: Request, wanted: Wanted | None = None) -> bytes:
         """Open a negotiation as its buyer; its id. Raises Invalid as `Desk.ask` does."""
         negotiation, trade = self.desk.ask(request)
         self.counts["negotiations"] += 1
-        self.send(request.seller, trade)
+        self.say(negotiation, trade, wanted)
         return negotiation.id
 
     def name(self, peer: bytes) -> str:
@@ -94,9 +103,13 @@ class Trader:
 
     def reserved(self) -> int:
         """Wagers, prices and deposits that are promised and not in the log yet, with their fees, in atomic units."""
-        fee = (LOCK_FEES + 1) * self.core.genesis.rules.fee  # the last one is for an accusation
+        fee = self.core.genesis.rules.fee
         states = (each for state in PROMISED for each in self.in_state(BUYER, state))
-        agreed = [each.terms.price + fee for each in states if each.terms is not None and each.terms.price]
+        agreed = [
+            each.terms.price + sealed_fees(each.terms) * fee
+            for each in states
+            if each.terms is not None and each.terms.is_sealed and each.id not in self.exchanges.purchases
+        ]
         sealed = self.exchanges.reserved() + self.auctions.reserved()
         return sum(agreed) + sealed + self.duties.reserved()
 
@@ -105,6 +118,11 @@ class Trader:
         free = self.core.chain.book.view(self.core.keys.public).balance
         return not amount or amount + fees * self.core.genesis.rules.fee + self.reserved() <= free
 
+    def can_take(self, terms: Terms) -> bool:
+        """Is the price free with its fees, and does the bond cover the floor?"""
+        is_free = not terms.is_sealed or self.can_pay(terms.price, sealed_fees(terms))
+        return is_free and self.promises.can_back(terms.floor)
+
     def in_state(self, role: str, state: str) -> Iterator[Negotiation]:
         """The negotiations in which we have this role and that stand there."""
         for negotiation in list(self.desk):
@@ -112,10 +130,21 @@ class Trader:
                 yield negotiation
 
 
-def is_promise(negotiation: Negotiation) -> bool:
-    """Is a citation promised? A price alone needs no record: the lock is one."""
-    terms = negotiation.terms
-    return terms is not None and (terms.min_weight_ppm > 0 or terms.price == 0)
+def is_sealed(negotiation: Negotiation) -> bool:
+    """Does the signal go out under a key? Then its promise, if there is one, is recorded beside the lock."""
+    return negotiation.terms is not None and negotiation.terms.is_sealed
+
+
+def sealed_fees(terms: Terms) -> int:
+    """What a sealed signal costs in fees: the lock, the promise beside it, and an accusation if it must be."""
+    return LOCK_FEES + terms.is_promise + 1
+
+
+def is_met(quote: AgentQuote, terms: Terms) -> bool:
+    """Do these terms give the seller all that it asks for?"""
+    asked = (quote.min_weight_ppm, quote.price, quote.floor, quote.min_wager)
+    given = (terms.min_weight_ppm, terms.price, terms.floor, terms.min_wager)
+    return all(least <= amount for least, amount in zip(asked, given, strict=True))
 
 
 def answer_by(view: QuestionView) -> int:
@@ -124,12 +153,12 @@ def answer_by(view: QuestionView) -> int:
 
 
 def terms_of(negotiation: Negotiation, quote: AgentQuote) -> Terms:
-    """Paid by citation, by a price, or by both; without a floor."""
+    """Paid by citation, by a price, or by both."""
     request = negotiation.request
     return Terms(
         min_weight_ppm=quote.min_weight_ppm,
-        min_wager=0,
-        floor=0,
+        min_wager=quote.min_wager,
+        floor=quote.floor,
         price=quote.price,
         deliver=request.deliver,
         expires=request.expires,

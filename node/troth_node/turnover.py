@@ -84,7 +84,7 @@ class Turnover:
 
 def _breaches(closed: Closed) -> int:
     """Broken promises that this close has settled."""
-    return sum(len(getattr(settlement, "breaches", ())) for settlement in closed.settlements)
+    return sum(len(settlement.breaches) for settlement in closed.settlements)
 
 
 def _members(committee: Committee) -> frozenset[bytes]:

@@ -36,6 +36,7 @@ FILES: Final = {
     "shares.json": ("shares", "shares"),
     "flow.json": ("insight", "flow_file"),
     "oracle.json": ("oracle", "oracle"),
+    "promises.json": ("promises", "promises"),
     "contributions.json": ("contributions", "contributions"),
     "auctions.json": ("auctions", "auctions"),
     "sponsored.json": ("sponsored", "sponsored"),

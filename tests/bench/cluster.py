@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from meters import machine_busy_s
 from nodes import serve_node, serve_payer
@@ -308,19 +308,21 @@ class Cluster:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+C = TypeVar("C", bound=Cluster)
+
+
 @contextmanager
-def running(load: Load, directory: Path) -> Iterator[Cluster]:
-    """A cluster that has started; afterwards its epoch is closed and audited.
+def running(cluster: C) -> Iterator[C]:
+    """Start a cluster; afterwards its epoch is closed and audited.
 
     Raises BenchError if the audit finds anything: a figure without it counts nothing.
     """
-    cluster = Cluster(load, directory)
     try:
         cluster.start()
         yield cluster
         cluster.close_s = cluster.seal()
         problems = cluster.audit()
         if problems:
-            raise BenchError(f"{load.name}: the audit failed: {problems[0]}")
+            raise BenchError(f"{cluster.load.name}: the audit failed: {problems[0]}")
     finally:
         cluster.remove()

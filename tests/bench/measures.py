@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from cluster import Load, Window, running
+from cluster import Cluster, Load, Window, running
 from echo import start_echo
 from figures import Cost, Figures, load_figures, percentile
 from meters import machine_busy_s, sync_ms
@@ -55,7 +55,7 @@ def _cpu_name() -> str:
     return platform.machine()
 
 
-def _wait_for_quiet() -> None:
+def wait_for_quiet() -> None:
     """Let other programs rest, if they do so soon."""
     end = time.monotonic() + QUIET_WAIT_S
     while time.monotonic() < end:
@@ -68,15 +68,15 @@ def _wait_for_quiet() -> None:
 
 def alone_figures(directory: Path, pace: Pace, cost: Cost) -> Figures:
     """Settlements one at a time, in turns with round trips of the echo."""
-    size = _submit_bytes()
+    size = submit_bytes()
     server, caller = start_echo()
     trips: list[float] = []
 
     def echo() -> None:
         trips.extend(caller.ask("single", count=pace.block, size=size)["latencies_ms"])
 
-    _wait_for_quiet()
-    with running(ALONE, directory) as cluster:
+    wait_for_quiet()
+    with running(Cluster(ALONE, directory)) as cluster:
         cluster.single(1, pace.block, echo)  # warm up
         trips.clear()
         window = cluster.single(pace.blocks, pace.block, echo)
@@ -95,7 +95,7 @@ def alone_figures(directory: Path, pace: Pace, cost: Cost) -> Figures:
     return {"echo": echo_figures, "alone": alone, "settlement_over_echo": round(ratio, 2)}
 
 
-def _submit_bytes() -> int:
+def submit_bytes() -> int:
     """The size of what a payer sends first: an entry with one transfer."""
     keys, network = KeyPair.from_seed(seed(0)), digest(b"network")
     ops = (Transfer(keys.public, 1, b""),)
@@ -105,7 +105,7 @@ def _submit_bytes() -> int:
 
 def measure_load(load: Load, directory: Path, pace: Pace, cost: Cost) -> tuple[Figures, Window]:
     """One scenario; BenchError if its audit finds anything."""
-    _wait_for_quiet()
-    with running(load, directory) as cluster:
+    wait_for_quiet()
+    with running(Cluster(load, directory)) as cluster:
         window = cluster.measure(pace.warm_s, pace.measure_s)
     return load_figures(load, window, cost, cluster.close_s), window

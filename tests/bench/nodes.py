@@ -24,6 +24,7 @@ from troth_protocol.core import EpochOpened, PeerFault
 from troth_protocol.log.author import Finalized, Refused
 from troth_protocol.log.ops import Transfer
 from troth_protocol.log.payee import Credited
+from troth_protocol.market.document import Document
 from troth_protocol.wire.crypto import KeyPair
 
 READ_BYTES: Final = 65_536
@@ -33,14 +34,14 @@ LINK_POLL_S: Final = 0.01
 class Node:
     """A node without an agent: a witness, or a payee."""
 
-    def __init__(self, home: Path, control: socket.socket) -> None:
+    def __init__(self, home: Path, control: socket.socket, documents: tuple[Document, ...] = ()) -> None:
         self.signatures = Signatures()
         self.commits = Commits()
         self.profiler = Profiler()
         self.control = control
         self.disk = Disk.open(Home.open(home))
         self.network = Network(self.disk.home.key.seed)
-        self.runtime = Runtime(self.disk, self.network, home.name, ())
+        self.runtime = Runtime(self.disk, self.network, home.name, documents)
         self.runtime.listeners.append(self)
         self.opened = trio.Event()
         self.finals = 0
@@ -69,8 +70,12 @@ class Node:
 
     async def _obey(self, what: str, order: Line, nursery: trio.Nursery) -> None:
         if what == "join":
-            nursery.start_soon(self.runtime.run)
+            self.begin(nursery)
         reply(self.control, await getattr(self, f"do_{what}")(**order))
+
+    def begin(self, nursery: trio.Nursery) -> None:
+        """Start what the node does by itself."""
+        nursery.start_soon(self.runtime.run)
 
     async def do_join(self, roster: dict[str, str]) -> Line:
         """Link to all of these and wait until the first epoch is open here."""
@@ -107,6 +112,8 @@ class Node:
             "credits": self.credits,
             "frame_bytes": sum(peer.bytes_out + peer.bytes_in for peer in peers),
             "socket_bytes": tcp_out + tcp_in,
+            "frame_bytes_sent": sum(peer.bytes_out for peer in peers),
+            "socket_bytes_sent": tcp_out,
             "faults": self.faults[:3],
         }
 
@@ -205,13 +212,13 @@ class Payer(Node):
 
 def serve_node(home: Path, control: socket.socket) -> None:
     """The main function of a witness's or payee's process."""
-    _quiet()
+    quiet()
     trio.run(Node(home, control).run)
 
 
 def serve_payer(home: Path, keys: Sequence[KeyPair], payees: Sequence[bytes], control: socket.socket) -> None:
     """The main function of a payer's process."""
-    _quiet()
+    quiet()
     trio.run(partial(_run_payer, home, control, keys, payees))
 
 
@@ -221,5 +228,5 @@ async def _run_payer(
     await Payer(home, control, keys, payees).run()
 
 
-def _quiet() -> None:
+def quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

@@ -4,6 +4,7 @@ Tables, and JSON for machines.
 
     python tests/bench/run.py --quick
     python tests/bench/run.py --only scale
+    python tests/bench/run.py --only trade
     python tests/bench/run.py --json build/bench.json
 
 Witnesses and payers are real processes with synced disks, on real sockets of this machine. A scenario counts only if
@@ -30,6 +31,8 @@ from processes import BenchError, Child
 from scale import measure_part, parts
 from scale_tables import print_scale
 from tables import make_console, print_alone, print_costs, print_loads, print_profile, print_targets
+from trade_tables import print_trades
+from trades import PART, measure_trades
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 #: What there are targets for comes first.
@@ -83,7 +86,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"--json {options.json}: there is no such folder")
-    names = [load.name for load in LOADS] + list(parts(is_quick=False))
+    names = [load.name for load in LOADS] + [PART, *parts(is_quick=False)]
     if options.only and not any(options.only in name for name in names):
         parser.error(f"--only {options.only}: there are {'; '.join(names)}")
     return options
@@ -104,6 +107,7 @@ class Bench:
         self._machine()
         if self._chosen():
             self._settlement()
+        self._trade()
         self._scale()
         self.report["seconds"] = round(time.monotonic() - self._began, 1)
         self.console.print(
@@ -177,6 +181,15 @@ class Bench:
         found = targets(loads, self.report["settlement_over_echo"])
         self.report["targets"] = [asdict(target) | {"is_met": target.is_met} for target in found]
         print_targets(self.console, found)
+
+    def _trade(self) -> None:
+        """What a whole trade takes."""
+        options = self.options
+        if options.only is None or options.only in PART:
+            self._say(PART)
+            found = measure_trades(options.directory, is_quick=options.quick)
+            self.report["trade"] = found
+            print_trades(self.console, found)
 
     def _scale(self) -> None:
         """What size costs; last, for swarms of processes leave a machine busy."""

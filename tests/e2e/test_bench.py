@@ -33,6 +33,25 @@ def test_a_quick_bench_measures_settlement_beside_the_echo_and_the_signatures(tm
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
+def test_a_whole_trade_is_timed_by_its_stages_beside_the_echo(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    arguments = ["--quick", "--only", "trade", "--json", file, "--directory", tmp_path]
+    done = subprocess.run(
+        [sys.executable, BENCH, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    trade = json.loads(file.read_text())["trade"]
+    assert trade["audit"] == "ok"
+    reached = [stage["reached_p50_ms"] for stage in trade["alone"]["stages"]]
+    assert trade["echo"]["p50_ms"] < reached[0]
+    assert reached == sorted(reached)
+    assert all(sent > 0 for sent in trade["alone"]["socket_bytes_per_trade"].values())
+    assert trade["many"]["per_s"] > 0
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.e2e
 def test_what_size_costs_is_measured_by_the_same_command(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     arguments = ["--quick", "--only", "scale in memory", "--json", file, "--directory", tmp_path]

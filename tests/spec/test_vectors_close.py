@@ -155,7 +155,7 @@ def test_the_chain_tells_what_it_should():
     executed = [case for case in CLOSES["valid"] if case["check"] == "execute"]
     assert len({case["witness_set"] for case in executed}) == 3
     kinds = [row[0] for case in executed for row in value(case["settlements"])]
-    assert {"settlement", "forecast", "payment", "attester"} == set(kinds)
+    assert {"settlement", "forecast", "payment", "attester", "breach"} == set(kinds)
     offences = [row[1] for case in executed for row in case["offences"]]
     assert offences == ["misdelivery", "entry_fork", "notarize_fork"]
     claims = [row for case in executed for row in unpack_rows(unhex(case["cut"])) if row[0] == "claim"]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from troth_node.cli.failure import Failure, one_line
+
+if TYPE_CHECKING:
+    from troth_protocol.insight.results import BreachLine
+
+ATOMS = 10**9  # to the token
 
 
 @click.command("verify")
@@ -27,6 +33,7 @@ def command(home: Path, *, as_json: bool) -> None:
     from troth_protocol.errors import TrothError  # noqa: PLC0415
     from troth_protocol.genesis import load_genesis  # noqa: PLC0415
 
+    breaches: list[tuple[bytes, BreachLine]] = []
     with one_line():
         opened = Home.open(home)
         try:
@@ -34,6 +41,7 @@ def command(home: Path, *, as_json: bool) -> None:
             found = audit_store(opened.store_path, genesis, home.name)
             try:
                 history = replay(opened.store_path, genesis)
+                breaches = history.breaches()
                 is_same = history.state.root() == found.state_root
                 if not is_same:
                     found.problems.append("executing every close again gives another state")
@@ -51,6 +59,7 @@ def command(home: Path, *, as_json: bool) -> None:
         "entries": found.entries,
         "votes": found.votes,
         "supply_conserved": found.is_conserved,
+        "breaches": [_breach(question, line) for question, line in breaches],
         "notes": list(found.notes),
         "problems": list(found.problems),
     }
@@ -60,9 +69,24 @@ def command(home: Path, *, as_json: bool) -> None:
         click.echo(f"epoch {found.epoch}, state {found.state_root.hex()[:16]}…")
         click.echo(f"{found.seals} seals, {found.entries} certified entries, {found.votes} votes verified")
         click.echo("supply conserved to the unit" if found.is_conserved else "SUPPLY NOT CONSERVED")
+        for _, line in breaches:
+            click.echo(_told(line))
         for note in found.notes:
             click.echo(note)
     if found.problems:
         raise Failure(f"{len(found.problems)} problems, the first: {found.problems[0]}")
     if not as_json:
         click.echo("everything holds")
+
+
+def _breach(question: bytes, line: BreachLine) -> dict[str, str]:
+    """A broken promise for machines: keys and ids in hex, amounts in atomic units."""
+    named = {"question": question, "agreement": line.promise, "buyer": line.buyer, "seller": line.seller}
+    amounts = {"paid": str(line.paid), "burned": str(line.burned)}
+    return {key: name.hex() for key, name in named.items()} | {"commit": line.cited.hex()} | amounts
+
+
+def _told(line: BreachLine) -> str:
+    paid, burned = (f"{amount / ATOMS:,.2f}" for amount in (line.paid, line.burned))
+    who = f"{line.buyer.hex()[:12]}… did not cite {line.seller.hex()[:12]}… as it had promised"
+    return f"{who}: {paid} tokens to the seller, {burned} burned"

@@ -134,7 +134,7 @@ class Child:
                     last_epoch=self.plan.epochs,
                     linger_ms=LINGER_MS,
                 )
-                self.player = Player(runtime, self.agent)
+                self.player = self.make_player(runtime)
                 presence = Presence(
                     runtime.core, self.agent, self.node.name, own_documents(self.agent), network.addresses
                 )
@@ -154,6 +154,10 @@ class Child:
         from troth_node.transport.network import Network  # noqa: PLC0415 - imported before the fork
 
         return Network(self.node.keys.seed)
+
+    def make_player(self, runtime: Runtime) -> Player:
+        """Who plays the agent."""
+        return Player(runtime, self.agent)
 
     async def _stop_on_signal(self, scope: trio.CancelScope) -> None:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
@@ -227,6 +231,10 @@ class Child:
                 for paid in settlement.payments:
                     income[paid.payee.hex()] = income.get(paid.payee.hex(), 0) + paid.amount
                     income[paid.payer.hex()] = income.get(paid.payer.hex(), 0) - paid.amount
+                for broken in settlement.breaches:
+                    income[broken.seller.hex()] = income.get(broken.seller.hex(), 0) + broken.paid
+                    cost = broken.paid + broken.burned
+                    income[broken.buyer.hex()] = income.get(broken.buyer.hex(), 0) - cost
             settled = sum(settlement.outcome is not None for settlement in closed.settlements)
             line |= {"entries": closed.entries, "settled": settled, "income": dict(income)}
         self.tell(line)

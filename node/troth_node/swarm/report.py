@@ -74,6 +74,7 @@ class Report:
     bonded_in: int = 0
     bonded_out: int = 0
     sponsored: int = 0
+    breaches: int = 0
 
     @property
     def is_ok(self) -> bool:
@@ -112,6 +113,7 @@ class Report:
             "entries": self.entries,
             "seals": self.seals,
             "evidence": self.evidence,
+            "breaches": self.breaches,
             "replayed": self.replayed,
             "timing": dict(self.timing),
         }
@@ -181,6 +183,7 @@ def make_report(
         entries=history.entries,
         seals=len(history.closes),
         evidence=history.evidence,
+        breaches=len(history.breaches()),
         payments=payments,
         audits=audits,
         replayed=replayed,
@@ -232,6 +235,9 @@ def _agents(
         for paid in item.payments:
             lines[paid.payee].income += paid.amount
             lines[paid.payer].paid_out += paid.amount
+        for broken in item.breaches:
+            lines[broken.seller].income += broken.paid
+            lines[broken.buyer].paid_out += broken.paid + broken.burned
     for closed in history.closes:
         for item in closed.settlements:
             for vote in item.attesters:

@@ -37,7 +37,8 @@ def print_report(report: Report, *, is_quiet: bool, kept: Path | None) -> None:
         timing = report.timing
         console.print(
             f"{report.questions} questions settled, {report.voids} void; {report.seals} seals, "
-            f"{report.entries} entries, {report.evidence} pieces of evidence; "
+            f"{report.entries} entries, {report.evidence} pieces of evidence, "
+            f"{report.breaches} broken promises; "
             f"up in {timing['start_s']} s, ran {timing['run_s']} s, {timing['entries_per_s']} entries/s."
         )
     _print_audit(console, report)

@@ -13,6 +13,7 @@ from typing import Final, cast
 from troth_node.agent import Agent, Forecast, Production, QuestionView, Signal, Want
 from troth_node.auctions import TABLE as AUCTIONS
 from troth_node.dealings import Dealings
+from troth_node.deals import TABLE as DEALS
 from troth_node.documents import own_documents
 from troth_node.duties import OwnCommit
 from troth_node.exchanges import TABLE as EXCHANGES
@@ -131,6 +132,7 @@ class Bazaar(Stage):
         self.players: dict[int, Player] = {}
         self._ops: dict[bytes, str] = {}
         self._running: set[int] = set()
+        self._writing: int | None = None
         genesis = bazaar_genesis(witnesses, commit, len(cast), questions)
         super().__init__(witnesses + len(cast), witnesses, genesis=genesis)
         self.documents[self.seller] = own_documents(cast[0]())
@@ -166,10 +168,14 @@ class Bazaar(Stage):
         super().crash(*agents)
 
     def carry_out(self, agent: int, effect: Effect) -> None:
-        """Name what concerns the exchange; the fuse burns down before it happens."""
+        """Name what concerns the exchange; the fuse burns down before it happens. Rows in a row are one transaction."""
         if self.seats[agent].core is None:
             return
         step = self._step(effect) if agent in self.steps else None
+        if step is not None and agent == self._writing and step.startswith("write"):
+            step = None
+        elif step is not None or not isinstance(effect, Persist):
+            self._writing = agent if step is not None and step.startswith("write") else None
         fuse = (agent, len(self.steps.get(agent, ())))
         if step is not None and fuse in self.fuses:
             self.fuses.discard(fuse)
@@ -186,6 +192,8 @@ class Bazaar(Stage):
         match effect:
             case Persist(table=table) if table in _ROWS:
                 return "write " + _ROWS[table][effect.key[:1]]
+            case Persist(table=table) if table == DEALS:
+                return "write deal"
             case Persist(table="own"):
                 return self._named("sign", load_entry(effect.value, self.network))
             case Send():

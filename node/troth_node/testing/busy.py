@@ -82,32 +82,43 @@ def busy_plan() -> Plan:
     return Plan("busy", Path(__file__).parent, nodes, genesis, FOREVER)
 
 
+def tap(network: Network, tell: Callable[[bytes], None]) -> None:
+    """Tell of every frame before it leaves."""
+    send = network.send
+
+    def tapped(peer: bytes, payload: bytes, *, is_corked: bool = False) -> bool:
+        tell(payload)
+        return send(peer, payload, is_corked=is_corked)
+
+    network.send = tapped  # type: ignore[method-assign] # the one place that all frames pass
+
+
 class BusyChild(Child):
     """A node that pays all the time, writes down what it sends, and tells what is final."""
 
     def make_network(self) -> Network:
         network = super().make_network()
         descriptor = os.open(self.home / WIRE_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        send, seen = network.send, set[bytes]()
+        seen = set[bytes]()
 
-        def tapped(peer: bytes, payload: bytes, *, is_corked: bool = False) -> bool:
+        def write(payload: bytes) -> None:
             mark = digest(payload)
             if mark not in seen:
                 seen.add(mark)
                 os.write(descriptor, len(payload).to_bytes(4, "big") + payload)
-            return send(peer, payload, is_corked=is_corked)
 
-        network.send = tapped  # type: ignore[method-assign] # the one place that all frames pass
+        tap(network, write)
         return network
 
     def notice(self, event: object) -> None:
         super().notice(event)
         if isinstance(event, EpochOpened | Finalized) and self.player is not None:
-            self._pay()
+            self.pay()
         if isinstance(event, Finalized):
             self.tell({"event": "final", "entry": event.entry.hex()})
 
-    def _pay(self) -> None:
+    def pay(self) -> None:
+        """Keep so many payments under way."""
         assert self.player is not None
         core = self.player.core
         if len(core.author._queue) < PAYMENTS:  # noqa: SLF001 - as much as goes through
@@ -140,11 +151,13 @@ class Outcome:
 
 
 class KillLoop:
-    """A running swarm and who kills it."""
+    """A running swarm and who kills it: `child` is what its nodes run."""
+
+    child: type[BusyChild] = BusyChild
 
     def __init__(self, directory: Path, seed_: int, faults: dict[int, Fault] | None = None) -> None:
         self.directory = directory
-        self.plan = busy_plan()
+        self.plan = self.make_plan()
         self.finals: set[bytes] = set()
         self.outcome = Outcome()
         self._rng = random.Random(seed_)
@@ -154,11 +167,19 @@ class KillLoop:
         preload(self.plan)
         self.supervisor = Supervisor(self.plan, directory, self._heard, main=self._main, restarts_max=FOREVER)
 
+    def make_plan(self) -> Plan:
+        """Who takes part."""
+        return busy_plan()
+
     def _main(self, plan: Plan, node: NodePlan, home: Path, pipes: Pipes) -> NoReturn:
         fault = self._faults.get(node.name)
         if fault is not None:
             _faulty(fault, plan, node, home, pipes)
-        main(plan, node, home, pipes, BusyChild)
+        main(plan, node, home, pipes, self.child_of(node.name))
+
+    def child_of(self, name: str) -> Callable[..., BusyChild]:
+        """What the node of this name runs."""
+        return self.child
 
     def _heard(self, process: Process, line: dict[str, Json]) -> None:
         match line.get("event"):
@@ -206,7 +227,9 @@ class KillLoop:
 
     def _kill(self) -> None:
         waiting = () if self._has_failed() else self._faults  # whose disk is still to refuse a call
-        process = self._rng.choice([p for p in self.supervisor.processes if p.plan.name not in waiting])
+        self._kill_one(self._rng.choice([p for p in self.supervisor.processes if p.plan.name not in waiting]))
+
+    def _kill_one(self, process: Process) -> None:
         if process.pid:
             os.kill(process.pid, signal.SIGKILL)
             self._killed[process.plan.name] = time.monotonic()
@@ -310,11 +333,7 @@ def sealed_entries(plan: Plan, path: Path) -> set[bytes]:
     """The ids of all entries inside the cuts of a store, and of those in its open epoch."""
     found: set[bytes] = set()
     with Store.open(path, TABLES) as store:
-        heads: dict[int, dict[bytes, int]] = {}
-        for _, row in store.scan("seals"):
-            seal = SEAL.decode(_signed_payload(row))
-            cut = load_findings(store.get("cuts", seal.cut) or b"")
-            heads[seal.epoch] = {author: seq for author, (seq, _) in cut.heads.items()}
+        heads = sealed_heads(store)
         for epoch in [*heads, max(heads) + 1]:
             for _, row in store.scan("entries", epoch_key(epoch)):
                 entry, _ = unpack_stored(row, plan.genesis.network())
@@ -322,6 +341,16 @@ def sealed_entries(plan: Plan, path: Path) -> set[bytes]:
                 if entry.header.seq <= last:
                     found.add(entry.id)
     return found
+
+
+def sealed_heads(store: Store) -> dict[int, dict[bytes, int]]:
+    """By epoch and author, the last entry that is inside the cut."""
+    heads: dict[int, dict[bytes, int]] = {}
+    for _, row in store.scan("seals"):
+        seal = SEAL.decode(_signed_payload(row))
+        cut = load_findings(store.get("cuts", seal.cut) or b"")
+        heads[seal.epoch] = {author: seq for author, (seq, _) in cut.heads.items()}
+    return heads
 
 
 def _signed_payload(row: bytes) -> bytes:

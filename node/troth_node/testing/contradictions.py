@@ -82,15 +82,20 @@ def _votes_again(
 
 
 def _proposes_again(_w: World, _n: SimNode, core: Core, said: Message) -> tuple[Message, ...]:
-    """Beside its candidate it puts forward another value."""
+    """Beside its candidate it puts forward another value; it may also have passed on another's candidate."""
     ballot = MESSAGES.load(decode(said.ballot)) if isinstance(said, Ballot) else None
     fields = decode(ballot.payload) if isinstance(ballot, CandidateMsg) else None
+    if not isinstance(ballot, CandidateMsg) or ballot.signature != _signed(core, ballot.payload):
+        return ()
     if not isinstance(fields, dict) or not isinstance(fields["slot"], int):
         return ()
     payload = propose(_instance(core), fields["slot"], b"another value", None)
-    signature = core.keys.sign(preimage(DOMAINS[CANDIDATE], core.chain.network, payload))
-    other = Ballot(core.epoch, encode(MESSAGES.dump(CandidateMsg(payload, signature))))
+    other = Ballot(core.epoch, encode(MESSAGES.dump(CandidateMsg(payload, _signed(core, payload)))))
     return said, other
+
+
+def _signed(core: Core, candidate: bytes) -> bytes:
+    return core.keys.sign(preimage(DOMAINS[CANDIDATE], core.chain.network, candidate))
 
 
 def _seals_again(world: World, node: SimNode, _c: Core, said: Message) -> tuple[Message, ...]:
@@ -113,6 +118,8 @@ def _certifies_again(world: World, node: SimNode, core: Core, said: Message) -> 
         return ()
     first = next(entry for entry in witness.locks.values() if entry.id == said.entry)
     header = first.header
+    if header.author not in world.nodes:
+        return ()  # it takes an author that helps
     second = _another(first, world.nodes[header.author], header.incarnation + 1)
     vote = sign_votes(node.keys, header.network, core.epoch, core.chain.committee, [second.id])[0]
     seen = ((first, VOTE.decode(said.vote)), (second, vote))

@@ -61,12 +61,17 @@ class Ledger:
         return self.state.account(self.key(agent))
 
     def set_account(
-        self, agent: int, **changes: int | bool | bytes | tuple[tuple[str, int, int], ...]
+        self, agent: int, /, **changes: int | bool | bytes | tuple[tuple[str, int, int], ...]
     ) -> None:
         """Change a sealed account by hand (what it then breaks in the books is the test's own affair)."""
         changed = replace(self.account(agent), **changes)  # type: ignore[arg-type] # the names are the fields'
         self.state.put("accounts", self.key(agent), changed)
         self.book = self.new_book()
+
+    def bond_agent(self, agent: int, amount: int) -> None:
+        """Move an amount of a sealed balance into the bond as agent."""
+        account = self.account(agent)
+        self.set_account(agent, balance=account.balance - amount, agent=account.agent + amount)
 
     def question(self, index: int = 0, topic: str = "coin") -> bytes:
         """The id of a standing question."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from troth_node.testing.ledger import Ledger
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
-from troth_protocol.log.agreement import AGREEMENT, Agreement, sign_agreement
+from troth_protocol.log.agreement import AGREEMENT, Agreement, Receipt, agreement_id, sign_agreement
 from troth_protocol.log.evaluate import Delta
 from troth_protocol.log.ops import Agree, Attest, AuctionOp, BidOp, BidReveal, CommitOp, LockOp, Op, Transfer
 from troth_protocol.log.sealed import attest_digest, auction_id, bid_digest, commit_digest, commit_id
+from troth_protocol.market.trades import sign
 from troth_protocol.wire.crypto import digest
 
 SALT: Final = digest(b"salt")
@@ -72,7 +74,16 @@ def attest(net: Ledger, agent: int, outcome: int = 1) -> Attest:
 
 
 def agree(
-    net: Ledger, buyer: int, seller: int, weight: int = 400_000, index: int = 0, signers: Sequence[int] = ()
+    net: Ledger,
+    buyer: int,
+    seller: int,
+    weight: int = 400_000,
+    index: int = 0,
+    signers: Sequence[int] = (),
+    *,
+    min_wager: int = 0,
+    floor: int = 0,
+    deliver: int = 1,
 ) -> Agree:
     """A citation promised from buyer to seller, signed by both or by whoever is named."""
     agreement = Agreement(
@@ -81,15 +92,22 @@ def agree(
         net.question(index),
         digest(b"doc"),
         weight,
+        min_wager,
+        floor,
         0,
-        0,
-        0,
-        1,
+        deliver,
         digest(b"transcript"),
     )
     data = AGREEMENT.encode(agreement)
     by = [sign_agreement(net.keys[agent], net.network, data) for agent in signers or (buyer, seller)]
     return Agree(data, *by)
+
+
+def receipted(net: Ledger, op: Agree, buyer: int, commit: bytes) -> Agree:
+    """The seller's record of a promise with its buyer's receipt for a commit."""
+    receipt = Receipt(digest(b"deliver"), agreement_id(net.network, op.agreement), commit, digest(b"payload"))
+    signed = sign(net.keys[buyer], net.network, receipt).trade
+    return replace(op, receipt=signed.body, receipt_signature=signed.signature)
 
 
 def sale_of(net: Ledger, seller: int) -> bytes:

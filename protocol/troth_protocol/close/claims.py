@@ -12,7 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from troth_protocol.genesis import Rules
-from troth_protocol.log.rows import Account, Claim, Lock
+from troth_protocol.log.bonds import agent_bond, take_agent_bond
+from troth_protocol.log.promising import floors
+from troth_protocol.log.rows import Account, Claim, Lock, Promise
 from troth_protocol.log.state import State
 from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.schema import PPM
@@ -51,8 +53,12 @@ def _end_lock(state: State, key: bytes, to: bytes, amount: int) -> None:
 
 
 def _back_claims(state: State, epoch: int) -> None:
-    """In order of (epoch, lock id) each payee's bond takes in every claim that still fits beside its pending ones."""
+    """In order of (epoch, lock id) each payee's bond takes in every claim that still fits beside what it answers for:
+    its pending claims, and the floors of what it promised itself.
+    """
     pending: dict[bytes, int] = {}
+    for _, promise in state.rows("promises", Promise):
+        pending[promise.buyer] = pending.get(promise.buyer, 0) + floors((promise,))
     for key, claim in state.items("claims", Claim):
         if claim.backed is not None:
             lock = _lock_of(state, key)
@@ -94,17 +100,5 @@ def slash_seller(account: Account, price: int, rules: Rules) -> Account:
 
     What is unbonding pays after the bond, the amounts that leave last first.
     """
-    leaving = sum(amount for role, amount, _ in account.unbonding if role == _BACKING_ROLE)
-    bonded = account.agent + leaving
-    owed = min(bonded, max(price, bonded * rules.slash_author_ppm // PPM))
-    agent = max(0, account.agent - owed)
-    return replace(account, agent=agent, unbonding=_taken(account, owed - (account.agent - agent)))
-
-
-def _taken(account: Account, owed: int) -> tuple[tuple[str, int, int], ...]:
-    left = []
-    for role, amount, leaves in reversed(account.unbonding):
-        part = min(amount, owed) if role == _BACKING_ROLE else 0
-        owed -= part
-        left.append((role, amount - part, leaves))
-    return tuple(reversed(left))
+    bonded = agent_bond(account)
+    return take_agent_bond(account, min(bonded, max(price, bonded * rules.slash_author_ppm // PPM)))

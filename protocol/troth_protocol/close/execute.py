@@ -1,7 +1,7 @@
 """Executing a close: the next state is a pure function of the sealed state and the agreed cut, to the unit.
 
-Order: logs, claims, offences, payments and refunds, auctions, questions, releases, mint, the next witness set, and
-new questions.
+Order: logs, claims, promises that they bind, offences, payments and refunds, auctions, questions, releases, mint, the
+next witness set, and new questions.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 from troth_protocol.close.auctions import advance_auctions
 from troth_protocol.close.claims import apply_claims, settle_locks
 from troth_protocol.close.findings import Findings
+from troth_protocol.close.promises import bind_promises
 from troth_protocol.close.punish import punish
 from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import WITNESS_SHARE, Genesis
@@ -75,6 +76,7 @@ def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Seq
     for author in sorted(logs):
         _apply_log(state, close, author, logs[author])
     apply_claims(state, cut.claims, close.epoch)
+    bind_promises(state, close.epoch)
     offences = punish(state, close.genesis.rules, close.network, close.epoch, _accusations(cut, logs))
     settle_locks(state, close.epoch)
     sales = advance_auctions(state, close.network, close.epoch)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from troth_protocol.close.claims import misdelivered, return_price, slash_seller
+from troth_protocol.close.promises import void_promises
 from troth_protocol.errors import Invalid
 from troth_protocol.evidence import BY_NAME, MISDELIVERY, Proof, verify_evidence
 from troth_protocol.genesis import Rules
@@ -94,6 +95,7 @@ def _undo_exchange(
     is_new, taken = False, 0
     for lock_key, lock, claim in _claimed(state, proof):
         return_price(state, lock_key, lock)
+        void_promises(state, lock)
         account = state.account(proof.offender)
         left = slash_seller(account, lock.amount, rules)
         taken += account.worth() - left.worth()

@@ -6,13 +6,12 @@ Every function changes a state that the caller owns; every amount that leaves on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 
 from troth_protocol.genesis import Genesis, Rules
-from troth_protocol.insight.contribution import content_key
-from troth_protocol.insight.fixed import floor_log2_ppm
-from troth_protocol.insight.flow import FlowNode, FlowResult, flow
+from troth_protocol.insight.flow import FlowResult, flow
+from troth_protocol.insight.graph import Graph
 from troth_protocol.insight.oracle import (
     Decision,
     Verdict,
@@ -23,10 +22,11 @@ from troth_protocol.insight.oracle import (
     value_limit,
 )
 from troth_protocol.insight.prior import compute_prior
+from troth_protocol.insight.promises import scale_promises, settle_promises
 from troth_protocol.insight.records import count, take_in
-from troth_protocol.insight.results import AttesterLine, ForecastLine, PaymentLine, Settlement
+from troth_protocol.insight.results import AttesterLine, BreachLine, ForecastLine, PaymentLine, Settlement
 from troth_protocol.insight.rules import score_shares
-from troth_protocol.insight.score import Scores, Wager, log_span, score_question
+from troth_protocol.insight.score import Scores, Wager, score_question
 from troth_protocol.insight.sponsor import close_sponsored, forfeit, most, purse, to_purse, turn
 from troth_protocol.log.rows import (
     Account,
@@ -90,7 +90,8 @@ def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settle
     settled = []
     for key in closing:
         duties = _duties(state, places[key])
-        settlement = _close_question(state, genesis, epoch, key, entries.get(key, []), duties)
+        promised = _promised(state, places[key])
+        settlement = _close_question(state, genesis, epoch, key, entries.get(key, []), duties, promised)
         if not settlement.revote:
             settlement = close_sponsored(state, key, settlement)
             _forget(state, key, places[key])
@@ -153,6 +154,7 @@ def _fix_pots(
     total_bond = sum(_attester_bonds(state).values())
     limit = value_limit(total_bond, rules.attest_penalty_ppm, rules.value_ppm)
     left = limit
+    capped: dict[bytes, tuple[int, int]] = {}
     for key, question in ending:
         wagers = {commit_key: commit.wager for commit_key, commit in entries.get(key, []) if commit.wager}
         staked = sum(wagers.values())
@@ -164,10 +166,13 @@ def _fix_pots(
             if commit.wager:
                 state.put("commits", commit_key, replace(commit, wager=scaled[commit_key]))
                 _credit(state, commit.author, returned[commit_key])
+        if any(returned.values()):
+            capped[key] = (staked + emission, left)
         left -= sum(scaled.values()) + pot
         to_purse(state, key, -pot)
         state.put("questions", key, replace(state.question(key), pot=pot))
         _call_attesters(state, key, 0)
+    scale_promises(state, capped)
 
 
 def _close_question(
@@ -177,6 +182,7 @@ def _close_question(
     key: bytes,
     entries: Sequence[tuple[bytes, Commit]],
     duties: Mapping[bytes, Attestation],
+    promised: Sequence[tuple[bytes, Promise]],
 ) -> Settlement:
     question = state.question(key)
     # Wagers may have been scaled at an earlier close: read them as they are now.
@@ -197,8 +203,9 @@ def _close_question(
         return _settlement(key, question, None, attesters, revote=True)
     if verdict.outcome is None:
         forecasts = _void(state, genesis.rules, key, commits)
-        return _settlement(key, question, None, attesters, forecasts)
-    return _settle(state, genesis, key, question, verdict.outcome, commits, attesters)
+        breaches = settle_promises(state, promised, dict(commits), None)
+        return _settlement(key, question, None, attesters, forecasts, breaches=breaches)
+    return _settle(state, genesis, key, question, verdict.outcome, commits, attesters, promised)
 
 
 def _settlement(
@@ -208,6 +215,7 @@ def _settlement(
     attesters: tuple[AttesterLine, ...],
     forecasts: tuple[ForecastLine, ...] = (),
     payments: tuple[PaymentLine, ...] = (),
+    breaches: tuple[BreachLine, ...] = (),
     *,
     revote: bool = False,
 ) -> Settlement:
@@ -222,6 +230,7 @@ def _settlement(
         forecasts,
         payments,
         attesters,
+        breaches,
     )
 
 
@@ -230,6 +239,13 @@ def _duties(state: State, places: Sequence[tuple[str, bytes]]) -> dict[bytes, At
     owed = sorted(place for table, place in places if table == "attestations")
     duties = ((place, state.find("attestations", place, Attestation)) for place in owed)
     return {place[_QUESTION_BYTES:]: duty for place, duty in duties if duty is not None}
+
+
+def _promised(state: State, places: Sequence[tuple[str, bytes]]) -> list[tuple[bytes, Promise]]:
+    """The promises made on a question, by agreement id."""
+    made = sorted(place for table, place in places if table == "promises")
+    rows = ((place, state.find("promises", place, Promise)) for place in made)
+    return [(place, row) for place, row in rows if row is not None]
 
 
 def _tally(question: Question, duties: Mapping[bytes, Attestation]) -> Verdict:
@@ -303,6 +319,7 @@ def _settle(
     outcome: int,
     commits: Sequence[tuple[bytes, Commit]],
     attesters: tuple[AttesterLine, ...],
+    promised: Sequence[tuple[bytes, Promise]],
 ) -> Settlement:
     rules = genesis.rules
     wagering = {commit.author: (commit_key, commit) for commit_key, commit in commits if commit.wager}
@@ -312,9 +329,10 @@ def _settle(
     to_purse(state, key, scores.to_reserve + question.pot - scores.net())
     for row in scores.rows:
         _credit(state, row.author, row.back + row.net)
-    graph = _Graph(question, outcome, rules.epsilon_ppm)
+    graph = Graph(question, outcome, rules.epsilon_ppm)
     flows = flow([graph.node(commit_key, commit, incomes) for commit_key, commit in commits])
     payments = _pay(state, dict(commits), flows)
+    breaches = settle_promises(state, promised, dict(commits), flows)
     count(state, genesis, question, outcome)
     forecasts = tuple(
         ForecastLine(
@@ -328,7 +346,7 @@ def _settle(
         )
         for row in scores.rows
     )
-    return _settlement(key, question, outcome, attesters, forecasts, payments)
+    return _settlement(key, question, outcome, attesters, forecasts, payments, breaches)
 
 
 def _score(genesis: Genesis, question: Question, wagers: Sequence[Wager], outcome: int) -> Scores:
@@ -339,29 +357,6 @@ def _score(genesis: Genesis, question: Question, wagers: Sequence[Wager], outcom
     return score_question(
         question.prior, question.pot, rules.house, rules.kappa_ppm, rules.epsilon_ppm, wagers, outcome
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Graph:
-    question: Question
-    outcome: int
-    epsilon_ppm: int
-
-    def node(self, key: bytes, commit: Commit, incomes: Mapping[bytes, int]) -> FlowNode:
-        gain = 0
-        if commit.revealed and commit.ppm is not None:
-            log2 = floor_log2_ppm(commit.ppm[self.outcome], self.question.prior[self.outcome])
-            gain = log2 * PPM // log_span(self.epsilon_ppm)
-        return FlowNode(
-            commit=key,
-            author=commit.author,
-            epoch=commit.epoch,
-            revealed=commit.revealed,
-            content_key=content_key(commit.ppm, commit.payload) if commit.revealed else None,
-            G_ppm=gain,
-            income=incomes.get(commit.author, 0) if commit.wager else 0,
-            citations=commit.citations,
-        )
 
 
 def _pay(state: State, commits: Mapping[bytes, Commit], flows: FlowResult) -> tuple[PaymentLine, ...]:

@@ -43,6 +43,18 @@ class AttesterLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BreachLine:
+    """A binding promise that the buyer did not keep: what the seller got for it and what was burned, of the buyer's."""
+
+    promise: bytes
+    buyer: bytes
+    seller: bytes
+    cited: bytes
+    paid: int
+    burned: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """One question settled (`outcome` None: void) or sent back to the attesters (`revote`).
 
@@ -59,6 +71,7 @@ class Settlement:
     forecasts: tuple[ForecastLine, ...]
     payments: tuple[PaymentLine, ...]
     attesters: tuple[AttesterLine, ...]
+    breaches: tuple[BreachLine, ...] = ()
     asker: bytes | None = None
     returned: int = 0
 
@@ -75,6 +88,8 @@ def settlement_rows(item: Settlement) -> Iterator[Value]:
         yield ["payment", item.question, [p.payer, p.payee, p.commit, p.cited, str(p.amount)]]
     for attester in item.attesters:
         yield ["attester", item.question, _attester(attester)]
+    for b in item.breaches:
+        yield ["breach", item.question, [b.promise, b.buyer, b.seller, b.cited, str(b.paid), str(b.burned)]]
 
 
 def emission_leaves(items: Iterable[Settlement]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Agreements: the terms that buyer and seller both signed, as the buyer's log records them."""
+"""Agreements and receipts: the terms that buyer and seller both signed, and the buyer's word that it got the signal."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from troth_protocol.errors import Invalid
 from troth_protocol.wire.crypto import KeyPair, object_id, preimage, verify_known
-from troth_protocol.wire.schema import AMOUNT, EPOCH, HASH, ID, KEY, PPM, Record, optional, uint
+from troth_protocol.wire.schema import AMOUNT, EPOCH, HASH, ID, KEY, PPM, Record, Variant, uint
 
 AGREEMENT_DOMAIN = "troth/agreement/1"
+RECEIPT_DOMAIN = "troth/receipt/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Agreement:
 
     `document` is the id of the signal document. `transcript` is the digest of the accepted message, so the negotiation
     behind the terms cannot be rewritten. `deliver` is the epoch in which the seller delivers; `price` is 0 when the
-    signal is paid by citation alone.
+    signal is paid by citation alone. `floor` is what the seller gets at least if the citation fails to come.
     """
 
     buyer: bytes
@@ -30,7 +31,6 @@ class Agreement:
     price: int
     deliver: int
     transcript: bytes
-    hashlock: bytes | None = None
 
 
 AGREEMENT = Record(
@@ -47,9 +47,25 @@ AGREEMENT = Record(
         "price": AMOUNT,
         "deliver": EPOCH,
         "transcript": HASH,
-        "hashlock": optional(HASH),
     },
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The buyer has a valid delivery under an agreement: what opens `commit`, and the payload with the SHA-256
+    `delivered`. `prev` is the message that it answers.
+    """
+
+    prev: bytes
+    agreement: bytes
+    commit: bytes
+    delivered: bytes
+
+
+RECEIPT = Record("receipt", Receipt, {"prev": ID, "agreement": ID, "commit": ID, "delivered": HASH})
+#: A receipt travels as any other message of a negotiation, with its type.
+_RECEIPTS: Variant[Receipt] = Variant("type", {Receipt: RECEIPT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +107,17 @@ def load_agreement(data: bytes, network: bytes, buyer_signature: bytes, seller_s
     verify_party(agreement.buyer, network, data, buyer_signature)
     verify_party(agreement.seller, network, data, seller_signature)
     return agreement
+
+
+def decode_receipt(data: bytes, agreement: bytes) -> Receipt:
+    """Decode a receipt; Invalid("wrong_agreement") if it is for another one. Its signature is not checked here."""
+    receipt = _RECEIPTS.decode(data)
+    if receipt.agreement != agreement:
+        raise Invalid("wrong_agreement", receipt.agreement.hex())
+    return receipt
+
+
+def verify_receipt(buyer: bytes, network: bytes, receipt: bytes, signature: bytes) -> None:
+    """Check the buyer's signature over a receipt's bytes; Invalid("bad_signature")."""
+    if not verify_known(buyer, preimage(RECEIPT_DOMAIN, network, receipt), signature):
+        raise Invalid("bad_signature", f"receipt is not signed by {buyer.hex()}")

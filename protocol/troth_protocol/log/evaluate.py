@@ -11,7 +11,6 @@ from typing import TypeAlias, TypeVar, cast
 
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Rules
-from troth_protocol.log.agreement import agreement_id, decode_agreement, load_agreement
 from troth_protocol.log.asking import check_room, make_question
 from troth_protocol.log.bidding import find_auction, make_auction, open_bid, seal_bid
 from troth_protocol.log.entry import Entry
@@ -34,6 +33,7 @@ from troth_protocol.log.ops import (
     Unbond,
     Unlock,
 )
+from troth_protocol.log.promising import record_agreement, validate_backed
 from troth_protocol.log.rows import (
     ROLES,
     UNBONDING_MAX,
@@ -45,14 +45,12 @@ from troth_protocol.log.rows import (
     Commit,
     Entrant,
     Lock,
-    Promise,
     Question,
     Row,
 )
 from troth_protocol.log.sealed import asked_id, attest_digest, auction_id, commit_digest, commit_id, lock_id
 from troth_protocol.log.state import State
 from troth_protocol.wire.crypto import digest, is_valid_key
-from troth_protocol.wire.schema import PPM
 
 R = TypeVar("R")
 RowKey: TypeAlias = tuple[str, bytes]
@@ -162,6 +160,10 @@ class Evaluation:
         """Record a row."""
         self.delta.rows[table, key] = row
 
+    def leaving(self, role: str) -> int:
+        """What the author's entries of this epoch unbond in one role."""
+        return self.view.unbonded.get(role, 0) + sum(a for r, a in self.delta.unbonded if r == role)
+
     def question(self, key: bytes) -> Question:
         """A question under way; Invalid("unknown_question")."""
         return self.view.sealed.question(key)
@@ -211,13 +213,15 @@ def _bond(at: Evaluation, op: Bond, _: int) -> None:
 
 
 def _unbond(at: Evaluation, op: Unbond, _: int) -> None:
-    leaving = at.view.unbonded.get(op.role, 0) + sum(a for r, a in at.delta.unbonded if r == op.role)
+    leaving = at.leaving(op.role)
     if op.amount < 1 or leaving + op.amount > at.view.account.bond(op.role):
         raise Invalid("insufficient_bond", f"{at.view.account.bond(op.role) - leaving} left as {op.role}")
     # A close adds one amount a role, and a row that is too long could never be read back.
     if len(at.view.account.unbonding) + len(ROLES) > UNBONDING_MAX:
         raise Invalid("too_many", f"{len(at.view.account.unbonding)} amounts are unbonding")
     at.delta.unbonded.append((op.role, op.amount))
+    if op.role == "agent":
+        validate_backed(at)
 
 
 def _resume(at: Evaluation, op: Resume, index: int) -> None:
@@ -230,8 +234,8 @@ def _resume(at: Evaluation, op: Resume, index: int) -> None:
 
 
 def _lock(at: Evaluation, op: LockOp, index: int) -> None:
-    if op.amount < 1 or op.to == at.author:
-        raise Invalid("bad_amount", "a lock pays a positive amount to somebody else")
+    if op.to == at.author:
+        raise Invalid("bad_amount", "a lock is in favour of somebody else")
     if not at.epoch + LOCK_EPOCHS_MIN <= op.until <= at.epoch + LOCK_EPOCHS_MAX:
         raise Invalid("bad_epoch", f"until is {LOCK_EPOCHS_MIN} to {LOCK_EPOCHS_MAX} epochs away")
     _pay_into(at, op.to)
@@ -287,26 +291,6 @@ def _reveal(at: Evaluation, op: Reveal, _: int) -> None:
         raise Invalid("bad_digest", "the contribution does not open the commit")
     at.put("commits", op.commit, replace(commit, revealed=True))
     at.delta.reveals.append((op.commit, op.contribution))
-
-
-def _agree(at: Evaluation, op: Agree, _: int) -> None:
-    if at.is_certified:
-        agreement = decode_agreement(op.agreement)
-    else:
-        agreement = load_agreement(op.agreement, at.view.network, op.buyer_signature, op.seller_signature)
-    key = agreement_id(at.view.network, op.agreement)
-    if agreement.buyer != at.author or at.find("promises", key, Promise) is not None:
-        raise Invalid("bad_agreement", "recorded once, in the buyer's log")
-    if not at.question(agreement.question).is_commit_open(at.epoch):
-        raise Invalid("wrong_phase", "the commit phase is not open")
-    place = agreement.question + at.author
-    entrant = at.find("entrants", place, Entrant) or Entrant()
-    promised = entrant.promised_ppm + agreement.min_weight_ppm
-    if promised > PPM:
-        raise Invalid("too_many", f"promised weights add up to {promised} ppm")
-    at.put("entrants", place, replace(entrant, promised_ppm=promised))
-    promise = Promise(agreement.question, agreement.buyer, agreement.seller, agreement.min_weight_ppm)
-    at.put("promises", key, promise)
 
 
 def _attest(at: Evaluation, op: Attest, _: int) -> None:
@@ -386,7 +370,7 @@ _RULES: Mapping[type[Op], tuple[Callable[[Evaluation, Op, int], None], int]] = c
         Unlock: (_unlock, _FEES_NONE),
         CommitOp: (_commit, _FEES_DUTY),
         Reveal: (_reveal, _FEES_NONE),
-        Agree: (_agree, _FEES_ONE),
+        Agree: (record_agreement, _FEES_ONE),
         Attest: (_attest, _FEES_DUTY),
         AttestReveal: (_attest_reveal, _FEES_NONE),
         Accuse: (_accuse, _FEES_ONE),

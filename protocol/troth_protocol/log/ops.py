@@ -29,12 +29,14 @@ from troth_protocol.wire.schema import (
     Record,
     Variant,
     nested,
+    optional,
     uint,
 )
 from troth_protocol.wire.schema import blob as bin_upto
 
 CONTRIBUTION_MAX_BYTES = 16_384
 AGREEMENT_MAX_BYTES = 2_048
+RECEIPT_MAX_BYTES = 256
 EVIDENCE_MAX_BYTES = 100 * 1024
 
 
@@ -109,11 +111,19 @@ class Reveal:
 
 @dataclass(frozen=True, slots=True)
 class Agree:
-    """Record an agreement that buyer and seller signed, in the buyer's log."""
+    """Record an agreement that buyer and seller signed.
+
+    In the buyer's log it promises a citation; of what is sealed for it the buyer names the key's `hash` and the
+    `commit`. In the seller's log it binds that promise by the buyer's signed `receipt`.
+    """
 
     agreement: bytes
     buyer_signature: bytes
     seller_signature: bytes
+    hash: bytes | None = None
+    commit: bytes | None = None
+    receipt: bytes | None = None
+    receipt_signature: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +251,10 @@ _TABLE: Mapping[type[Op], tuple[str, dict[str, Kind]]] = {
             "agreement": bin_upto(AGREEMENT_MAX_BYTES),
             "buyer_signature": SIGNATURE,
             "seller_signature": SIGNATURE,
+            "hash": optional(HASH),
+            "commit": optional(ID),
+            "receipt": optional(bin_upto(RECEIPT_MAX_BYTES)),
+            "receipt_signature": optional(SIGNATURE),
         },
     ),
     Attest: ("attest", {"question": ID, "digest": HASH}),

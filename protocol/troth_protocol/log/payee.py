@@ -12,6 +12,7 @@ from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook
 from troth_protocol.log.entry import Entry
+from troth_protocol.log.keep import keep
 from troth_protocol.log.ops import LockOp, Op, Transfer
 from troth_protocol.log.patience import Patience
 from troth_protocol.log.vote import Certificate, verify_certificate
@@ -94,7 +95,13 @@ class Payee:
             if shown is not None and not self._is_final(shown):
                 shown.acks.add(member)
                 if self._is_final(shown):
+                    self._keep(shown)
                     self.out.notice(self._credited(shown.entry))
+
+    def _keep(self, shown: _Shown) -> None:
+        """Store it, so that an own entry can rely on it at once; what it lacks here itself comes with the feed."""
+        if not self.book.missing(shown.entry):
+            keep(self.book, self.out, shown.entry, shown.certificate, lazy=True)
 
     def _is_final(self, shown: _Shown) -> bool:
         return self.book.committee.weigh(shown.acks) >= self.book.committee.quorum

@@ -165,12 +165,22 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A promised citation from an agreement; key is the agreement id."""
+    """A promised citation from an agreement; key is the agreement id. Amounts in atomic units.
+
+    It is `bound` once the delivery of `commit` is proved: by a claim under `hash` before epoch `deliver`, or by the
+    buyer's receipt. `min_wager` is scaled down as the question's wagers are.
+    """
 
     question: bytes
     buyer: bytes
     seller: bytes
     weight_ppm: int
+    min_wager: int = 0
+    floor: int = 0
+    deliver: int = 0
+    hash: bytes | None = None
+    commit: bytes | None = None
+    bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,18 +295,8 @@ Row: TypeAlias = (
     | Bid
 )
 
-_QUESTION_NUMBERS = (
-    "index",
-    "category",
-    "opens",
-    "commit",
-    "attest",
-    "reveal",
-    "attest_reveal",
-    "round",
-    "attest_from",
-    "reveal_from",
-)
+_QUESTION_EPOCHS = ("opens", "commit", "attest", "reveal", "attest_reveal", "attest_from", "reveal_from")
+_QUESTION_NUMBERS = ("index", "category", "round", *_QUESTION_EPOCHS)
 CITATION_LIST = many(row(ID, uint(PPM)), CITATIONS_MAX)
 
 #: table name -> record of its rows; the order of names is the order of subtrees in the state root.
@@ -349,7 +349,20 @@ TABLES: Mapping[str, Record[Row]] = {
         {"kind": text(32), "offender": KEY, "epoch": EPOCH, "closed": EPOCH, "slashed": AMOUNT},
     ),
     "promises": Record(
-        "promise", Promise, {"question": ID, "buyer": KEY, "seller": KEY, "weight_ppm": uint(PPM)}
+        "promise",
+        Promise,
+        {
+            "question": ID,
+            "buyer": KEY,
+            "seller": KEY,
+            "weight_ppm": uint(PPM),
+            "min_wager": AMOUNT,
+            "floor": AMOUNT,
+            "deliver": EPOCH,
+            "hash": optional(HASH),
+            "commit": optional(ID),
+            "bound": FLAG,
+        },
     ),
     "questions": Record(
         "question",

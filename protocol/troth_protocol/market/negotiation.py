@@ -6,11 +6,11 @@ longer than whoever acts, because two honest nodes may see the same seal one epo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, TypeAlias, assert_never, cast
 
 from troth_protocol.errors import Invalid
-from troth_protocol.log.agreement import SignedAgreement, sign_agreement
+from troth_protocol.log.agreement import Receipt, SignedAgreement, sign_agreement
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MIN
 from troth_protocol.market.exchange import Contents, ExchangeTerms, Misdelivery, until_of
 from troth_protocol.market.trades import (
@@ -19,7 +19,6 @@ from troth_protocol.market.trades import (
     Deliver,
     Key,
     Offer,
-    Receipt,
     Reject,
     Reply,
     Request,
@@ -125,9 +124,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The buyer's receipt for the payload with this SHA-256."""
+    """The buyer's receipt for the payload with this SHA-256, and the message as it was signed."""
 
     delivered: bytes
+    signed: Trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +240,11 @@ class Negotiation:
         return self._said.agreement
 
     @property
+    def agreement_id(self) -> bytes:
+        """The id of the agreement that the last terms imply; Invalid("out_of_state") without terms."""
+        return self._said.agreement_id
+
+    @property
     def exchange(self) -> ExchangeTerms | None:
         """The terms of the exchange, once the signal is sealed."""
         return self._said.exchange
@@ -327,7 +332,7 @@ class Negotiation:
             case Key():
                 return Opened(cast("Contents | Misdelivery", self._said.opening), body.key)
             case Receipt():
-                return Received(body.delivered)
+                return Received(body.delivered, self._said.said[-1].signed.trade)
             case _:
                 assert_never(body)
 
@@ -370,7 +375,9 @@ class Negotiation:
     def receipt(self) -> Trade:
         """The delivery is valid: say so. Raises Invalid("bad_digest") if the key opened something else."""
         self._said.next_state(self.role, "receipt")
-        return self._say(Receipt(self._newest(), digest(self._said.payload or b"")))
+        said = self._said
+        commit, delivered = said.commit or b"", digest(said.payload or b"")
+        return self._say(Receipt(self._newest(), said.agreement_id, commit, delivered))
 
     def _newest(self) -> bytes:
         return self._said.said[-1].signed.id
@@ -382,15 +389,7 @@ class Negotiation:
 
 
 def _state(make: type[Offer | Counter], prev: bytes, terms: Terms) -> Offer | Counter:
-    return make(
-        prev=prev,
-        min_weight_ppm=terms.min_weight_ppm,
-        min_wager=terms.min_wager,
-        floor=terms.floor,
-        price=terms.price,
-        deliver=terms.deliver,
-        expires=terms.expires,
-    )
+    return make(prev=prev, **asdict(terms))
 
 
 def _validate_epochs(body: Request | Terms, epoch: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from troth_protocol.log.agreement import RECEIPT, Receipt
 from troth_protocol.log.ops import AGREEMENT_MAX_BYTES, CONTRIBUTION_MAX_BYTES
 from troth_protocol.log.rows import PREIMAGE_MAX_BYTES
 from troth_protocol.wire.crypto import KeyPair, object_id, preimage, verify
@@ -17,7 +18,6 @@ from troth_protocol.wire.messages import Trade
 from troth_protocol.wire.schema import (
     AMOUNT,
     EPOCH,
-    HASH,
     ID,
     KEY,
     PPM,
@@ -61,7 +61,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is negotiated. Amounts in atomic units; `price` is 0 when the signal is paid by citation alone.
+    """What is negotiated. Amounts in atomic units; `price` is 0 when the signal is paid by citation alone, and `floor`
+    is what the seller gets at least where the citation fails to come.
 
     `deliver` is the last epoch for the delivery, `expires` the last one in which these terms can be accepted.
     """
@@ -72,6 +73,16 @@ class Terms:
     price: int
     deliver: int
     expires: int
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the signal goes out under a key: what has a price is paid by it, what has a floor is proved by it."""
+        return self.price > 0 or self.floor > 0
+
+    @property
+    def is_promise(self) -> bool:
+        """Whether a citation is promised, or a floor in its place."""
+        return self.min_weight_ppm > 0 or self.floor > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,14 +169,6 @@ class Key:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The buyer has a valid delivery; `delivered` is the SHA-256 of its payload."""
-
-    prev: bytes
-    delivered: bytes
-
-
 #: What follows a request.
 Reply: TypeAlias = Offer | Counter | Accept | Reject | Withdraw | Deliver | Sealed | Key | Receipt
 Body: TypeAlias = Request | Reply
@@ -218,7 +221,7 @@ _TABLE: Final[Mapping[type[Body], tuple[str, Mapping[str, Kind]]]] = {
         },
     ),
     Key: ("key", {"prev": ID, "key": blob(PREIMAGE_MAX_BYTES)}),
-    Receipt: ("receipt", {"prev": ID, "delivered": HASH}),
+    Receipt: (RECEIPT.name, RECEIPT.fields),
 }
 
 #: The catalogue: body value <-> body class, tagged by its name.

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
 from troth_protocol.errors import Invalid
-from troth_protocol.insight.contribution import load_contribution
-from troth_protocol.log.agreement import AGREEMENT, Agreement, SignedAgreement, verify_party
-from troth_protocol.log.sealed import commit_digest, commit_id
+from troth_protocol.log.agreement import (
+    AGREEMENT,
+    Agreement,
+    Receipt,
+    SignedAgreement,
+    agreement_id,
+    verify_party,
+)
+from troth_protocol.market.delivery import validate_open, validate_under_key
 from troth_protocol.market.exchange import (
     EXCHANGE_TERMS,
     Contents,
     ExchangeTerms,
     Misdelivery,
-    load_terms,
     open_exchange,
-    validate_ciphertext,
 )
 from troth_protocol.market.trades import (
     Accept,
@@ -28,7 +32,6 @@ from troth_protocol.market.trades import (
     Deliver,
     Key,
     Offer,
-    Receipt,
     Reply,
     Request,
     Sealed,
@@ -51,8 +54,8 @@ from troth_protocol.wire.messages import Trade
 #   Crossing  A party may take back its last message while the other answers it. Therefore a withdrawal names the
 #             sender's own last message and counts even where the answer is known already; once a party has accepted
 #             it has signed, and can withdraw no more.
-#   Price     What costs nothing but a citation is delivered as it is. What has a price is sealed first; its key
-#             follows once the seller's log has published it. Locks and claims are no part of the transcript: the
+#   Price     What costs nothing but a citation is delivered as it is. What has a price or a floor is sealed first; its
+#             key follows once the seller's log has published it. Locks and claims are no part of the transcript: the
 #             logs prove them, and the exchange goes on there even if no word is heard any more.
 #   Silence   The clock is the third party: each state has a last epoch, after which silence has a name as any other
 #             end has (Transcript.deadline).
@@ -144,7 +147,6 @@ MAX_ROUNDS: Final = 4
 #: Epochs that the second accept, and the receipt, may come after what they answer was due.
 CONFIRM_EPOCHS: Final = 1
 RECEIPT_EPOCHS: Final = 2
-_NO_FORECAST: Final = 0  # outcomes: a delivered contribution has a payload, no probabilities
 
 Items: TypeAlias = Iterable[tuple[bytes, bytes]]
 
@@ -202,6 +204,11 @@ class Transcript:
         return SignedAgreement(self.implied_agreement(), self._signatures[BUYER], self._signatures[SELLER])
 
     @property
+    def agreement_id(self) -> bytes:
+        """The id of the agreement that the last terms imply; Invalid("out_of_state") without terms."""
+        return agreement_id(self.network, self.implied_agreement())
+
+    @property
     def deadline(self) -> int:
         """The last epoch for the next message; meaningless in an end."""
         if self.terms is None:
@@ -220,6 +227,13 @@ class Transcript:
         if isinstance(self.opening, Contents):
             return self.opening.payload
         return None if self.delivery is None else self.delivery.payload
+
+    @property
+    def commit(self) -> bytes | None:
+        """The id of the commit that was delivered, openly or under a key; None before."""
+        if self.exchange is not None:
+            return self.exchange.commit
+        return None if self.delivery is None else self.delivery.commit
 
     def key_of(self, who: str) -> bytes:
         """The public key of a party."""
@@ -313,27 +327,16 @@ class Transcript:
         verify_party(self.key_of(who), self.network, body.agreement, body.signature)
 
     def _check_delivery(self, body: Deliver) -> None:
-        if self.terms is not None and self.terms.price:
-            raise Invalid("out_of_state", "what has a price is sealed first")
-        question, seller = self.request.question, self.request.seller
-        contribution = load_contribution(body.contribution, question, _NO_FORECAST, epsilon_ppm=0)
-        if contribution.payload != digest(body.payload):
-            raise Invalid("bad_digest", "the payload is not what the contribution names")
-        sealed = commit_digest(self.network, seller, question, body.salt, body.contribution)
-        if body.commit != commit_id(self.network, seller, question, sealed):
-            raise Invalid("bad_digest", "the contribution does not open the commit")
+        if self.terms is not None and self.terms.is_sealed:
+            raise Invalid("out_of_state", "what has a price or a floor is sealed first")
+        validate_open(self.network, self.request.seller, self.request.question, body)
 
     def _check_sealed(self, body: Sealed) -> None:
         request, agreed = self.request, cast("Terms", self.terms)
-        if not agreed.price:
-            raise Invalid("out_of_state", "what has no price is delivered as it is")
-        terms = load_terms(body.terms, body.signature, self.network)
-        told = (terms.seller, terms.buyer, terms.question, terms.price)
-        if told != (request.seller, request.buyer, request.question, agreed.price):
-            raise Invalid("changed_terms", "the exchange is not what was agreed")
-        if terms.until >= agreed.deliver:
-            raise Invalid("bad_terms", "the key may come too late to be of use")
-        validate_ciphertext(terms, body.ciphertext)
+        if not agreed.is_sealed:
+            raise Invalid("out_of_state", "what has neither price nor floor is delivered as it is")
+        parties = (request.seller, request.buyer, request.question, agreed.price)
+        validate_under_key(self.network, parties, agreed.deliver, body)
 
     def _open(self, body: Key) -> Contents | Misdelivery:
         """What a key opens; Invalid("bad_digest") if it is not the one that was promised."""
@@ -342,8 +345,10 @@ class Transcript:
         )
 
     def _check_receipt(self, body: Receipt) -> None:
-        if self.payload is None or body.delivered != digest(self.payload):
+        if self.payload is None or (body.delivered, body.commit) != (digest(self.payload), self.commit):
             raise Invalid("bad_digest", "the receipt is for another payload")
+        if body.agreement != self.agreement_id:
+            raise Invalid("wrong_agreement", "the receipt is for another agreement")
 
     def link(self, who: str, signed: Signed) -> None:
         """Add a message that `check` let pass."""

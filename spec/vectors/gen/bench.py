@@ -9,6 +9,7 @@ from typing import Final
 
 from troth_protocol.close.light import genesis_committee
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
+from troth_protocol.log.agreement import AGREEMENT, Agreement, agreement_id
 from troth_protocol.log.book import LogBook
 from troth_protocol.log.entry import Entry, make_entry
 from troth_protocol.log.ops import Op
@@ -21,6 +22,7 @@ from troth_protocol.log.rows import (
     Commit,
     Entrant,
     Lock,
+    Promise,
     Question,
 )
 from troth_protocol.log.sealed import (
@@ -111,6 +113,7 @@ def state() -> State:
     _put_accounts(made)
     _put_locks(made)
     _put_commits(made)
+    _put_promises(made)
     _put_auctions(made)
     return made
 
@@ -131,6 +134,19 @@ def _put_locks(made: State) -> None:
     made.put("claims", CLAIMED, Claim(KEY, EPOCH - 1))
     made.put("locks", EXPIRED, replace(lock, until=EPOCH - 1))
     made.put("locks", FOREIGN, replace(lock, payer=public("alma"), to=public("bruno")))
+
+
+def promised() -> bytes:
+    """What bruno has promised alma on the question whose contributions open, with a floor of 20 tokens."""
+    parties = (public("bruno"), public("alma"), REVEALING)
+    return AGREEMENT.encode(
+        Agreement(*parties, digest(b"doc"), 100_000, 0, 20 * TOKEN, 0, EPOCH, digest(b"offer"))
+    )
+
+
+def _put_promises(made: State) -> None:
+    row = Promise(REVEALING, public("bruno"), public("alma"), 100_000, 0, 20 * TOKEN, EPOCH)
+    made.put("promises", agreement_id(NETWORK, promised()), row)
 
 
 def _put_commits(made: State) -> None:

@@ -41,13 +41,13 @@ from .story import GENESIS, Told, story
 from .votes import EPOCH, SET, WITNESSES, place, setting
 
 TITLES: Final = (
-    "commits, a citation, a payment, a lock, a bond",
-    "sealed votes, and a claim",
-    "a fork, and a bond that leaves",
+    "commits, a citation, promises, a payment, a lock, a bond",
+    "sealed votes, receipts, and a claim",
+    "a fork, a bond that leaves, and a misdelivery that voids a promise",
     "reveals, a claim paid, a log resumed",
     "a witness without a report",
     "votes opened",
-    "the question settles, and a witness that contradicted itself is accused",
+    "the question settles, one promise kept and one broken, and a witness that contradicted itself is accused",
 )
 FINDINGS: Final = Findings(
     heads={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from troth_protocol.log.entry import DEPS_MAX, ENTRY_DOMAIN, ENTRY_MAX_BYTES, OPS_MAX, Entry, make_entry
@@ -52,6 +53,7 @@ from .common import (
 ALMA, BRUNO = keys("alma"), keys("bruno")
 PAY: Final = Transfer(BRUNO.public, 5 * TOKEN, b"hi")
 ONE, TWO, THREE = (digest(bytes([number])) for number in (1, 2, 3))
+AGREED: Final = Agree(b"agreement", ONE + TWO, TWO + ONE)
 #: At least one of each op; what they name need not exist for their bytes to be in order.
 EVERY_OP: Final[tuple[Op, ...]] = (
     PAY,
@@ -62,7 +64,7 @@ EVERY_OP: Final[tuple[Op, ...]] = (
     Unlock(ONE[:30] + b"\x00\x04", b"preimage"),
     CommitOp(ONE, TWO, 0),
     Reveal(ONE, TWO, b"contribution"),
-    Agree(b"agreement", ONE + TWO, TWO + ONE),
+    AGREED,
     Attest(ONE, TWO),
     AttestReveal(ONE, 63, TWO),
     Accuse(b""),
@@ -130,6 +132,8 @@ def _entries() -> list[Case]:
         _good("the next one, with deps", later),
         *(_good(f"a {OPS.name_of(op)}", _made([op])) for op in EVERY_OP[1:]),
         _good("every op in one entry", _made(EVERY_OP)),
+        _good("an agree on what is sealed", _made([replace(AGREED, hash=ONE, commit=TWO)])),
+        _good("an agree with a receipt", _made([replace(AGREED, receipt=b"", receipt_signature=ONE + TWO)])),
         _good("256 ops", _made([Accuse(b"")] * OPS_MAX)),
         _good("of another network", _made([PAY], network=OTHER_NETWORK)),
     ]
@@ -184,6 +188,7 @@ def _bad_ops(good: Entry) -> list[tuple[str, str, bytes]]:
         ),
         ("bad_field", "an auction of 65 units", [OPS.dump(EVERY_OP[12]) | {"units": 65}]),
         ("bad_field", "a negative epoch", [OPS.dump(EVERY_OP[4]) | {"until": -1}]),
+        ("bad_field", "a receipt of 257 bytes", [OPS.dump(AGREED) | {"receipt": bytes(257)}]),
         ("bad_field", "an agreement of 2,049 bytes", [OPS.dump(EVERY_OP[8]) | {"agreement": bytes(2_049)}]),
         (
             "bad_field",

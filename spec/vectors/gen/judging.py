@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from troth_protocol.log.agreement import AGREEMENT, Agreement, sign_agreement
+from troth_protocol.log.agreement import AGREEMENT, Agreement, Receipt, agreement_id, sign_agreement
 from troth_protocol.log.entry import Entry
 from troth_protocol.log.evaluate import Delta
 from troth_protocol.log.ops import (
@@ -32,6 +32,7 @@ from troth_protocol.log.ops import (
 from troth_protocol.log.rows import TABLES
 from troth_protocol.log.sealed import attest_digest
 from troth_protocol.log.vote import CERTIFICATE
+from troth_protocol.market.trades import sign
 from troth_protocol.wire.crypto import digest
 
 from .bench import (
@@ -59,6 +60,7 @@ from .bench import (
     auction_of,
     commit_of,
     forecast,
+    promised,
     public,
     sealed_bid,
     state,
@@ -96,13 +98,40 @@ def _agree(
     weight: int = 400_000,
     question: bytes = ASKED,
     signers: tuple[str, str] | None = None,
+    floor: int = 0,
 ) -> Agree:
     terms = Agreement(
-        public(buyer), public(seller), question, digest(b"doc"), weight, 0, 0, 0, EPOCH, digest(b"offer")
+        public(buyer), public(seller), question, digest(b"doc"), weight, 7, floor, 0, EPOCH, digest(b"offer")
     )
     data = AGREEMENT.encode(terms)
     one, two = (sign_agreement(keys(name), NETWORK, data) for name in signers or (buyer, seller))
     return Agree(data, one, two)
+
+
+def _sealed_for(op: Agree) -> Agree:
+    """A promise that names the key's hash and the commit that it opens."""
+    return replace(op, hash=digest(KEY), commit=commit_of("bruno"))
+
+
+def _receipted(
+    *, commit: bytes = commit_of("alma"), of: bytes | None = None, signer: str = "bruno", **other: Json
+) -> Agree:
+    """Alma's record of the receipt for what bruno has promised."""
+    data = promised()
+    one, two = (sign_agreement(keys(name), NETWORK, data) for name in ("bruno", "alma"))
+    receipt = Receipt(digest(b"deliver"), of or agreement_id(NETWORK, data), commit, digest(b"payload"))
+    signed = sign(keys(signer), NETWORK, receipt).trade
+    fields = {"receipt": signed.body, "receipt_signature": signed.signature} | other
+    return replace(Agree(data, one, two), **fields)
+
+
+def _unsealed() -> Agree:
+    """Bruno's record of a receipt of alma's, who has promised nothing."""
+    op = _agree()
+    key = agreement_id(NETWORK, op.agreement)
+    receipt = Receipt(digest(b"deliver"), key, commit_of("bruno"), digest(b"payload"))
+    signed = sign(keys("alma"), NETWORK, receipt).trade
+    return replace(op, receipt=signed.body, receipt_signature=signed.signature)
 
 
 def _attest(question: bytes = SEALING) -> Attest:
@@ -198,6 +227,11 @@ def _good() -> list[Case]:
         _alone("commits with and without a wager", "alma", _commit(MIN_WAGER), _commit(word=b"signal")),
         _alone("a reveal", "alma", _reveal()),
         _alone("an agreement", "alma", _agree()),
+        _alone("an agreement on what is sealed", "alma", _sealed_for(_agree())),
+        _alone("a floor of half the bond", "alma", _agree(floor=25 * TOKEN)),
+        _alone("a receipt that binds a promise", "alma", _receipted()),
+        _alone("unbond what backs no floor", "bruno", Unbond(10 * TOKEN, "agent")),
+        _alone("a lock of nothing", "alma", _lock(0)),
         _alone("promises to the last ppm", "bruno", _agree(buyer="bruno", seller="alma", weight=100_000)),
         _alone("a sealed vote", "alma", _attest()),
         _alone("an opened vote", "alma", _open()),
@@ -252,7 +286,6 @@ def _payments() -> list[Rule]:
         ("bad_amount", "a transfer of nothing", "alma", [_pay("bruno", 0)]),
         ("bad_amount", "a transfer to oneself", "alma", [_pay("alma")]),
         ("bad_amount", "a bond of nothing", "alma", [Bond(0, "agent")]),
-        ("bad_amount", "a lock of nothing", "alma", [_lock(0)]),
         ("bad_amount", "a lock for oneself", "alma", [_lock(to=public("alma"))]),
         ("bad_key", "a transfer to no point", "alma", [Transfer(no_key, 5, b"")]),
         ("bad_key", "a lock for a key of small order", "alma", [_lock(to=bytes(32))]),
@@ -324,6 +357,23 @@ def _promises() -> list[Rule]:
             "bruno",
             [_agree(buyer="bruno", seller="alma", weight=100_001)],
         ),
+        ("insufficient_bond", "a floor above half the bond", "alma", [_agree(floor=25 * TOKEN + 1)]),
+        ("insufficient_bond", "a bond that backs a floor leaves", "bruno", [Unbond(10 * TOKEN + 1, "agent")]),
+        ("bad_agreement", "a hash without a commit", "alma", [replace(_agree(), hash=digest(KEY))]),
+        ("bad_agreement", "a commit without a hash", "alma", [replace(_agree(), commit=commit_of("bruno"))]),
+        ("bad_agreement", "a receipt in the buyer's log", "bruno", [_receipted()]),
+        ("bad_agreement", "a receipt that nobody signed", "alma", [_receipted(receipt_signature=None)]),
+        ("bad_agreement", "a receipt and a hash", "alma", [_receipted(hash=digest(KEY))]),
+        ("bad_signature", "a receipt that the seller signed", "alma", [_receipted(signer="alma")]),
+        ("wrong_agreement", "a receipt for another agreement", "alma", [_receipted(of=digest(b"other"))]),
+        (
+            "unknown_commit",
+            "a receipt for a commit of the buyer's",
+            "alma",
+            [_receipted(commit=commit_of("bruno"))],
+        ),
+        ("unknown_promise", "a receipt for what is not promised under a seal", "bruno", [_unsealed()]),
+        ("duplicate", "a promise bound twice", "alma", [_receipted(), _receipted()]),
         ("missing_field", "an agreement without fields", "alma", [Agree(b"\x80", bytes(64), bytes(64))]),
     ]
 

@@ -116,6 +116,16 @@ def priced() -> Talk:
     return Talk().offer(price=PRICE, min_weight_ppm=0).accept(BUYER).accept(SELLER)
 
 
+def _guarded() -> Talk:
+    """An offer without a price but with a floor that both accepted."""
+    return Talk().offer(floor=PRICE).accept(BUYER).accept(SELLER)
+
+
+def floored() -> Talk:
+    """A signal sealed for nothing but the promise."""
+    return sealed_as(_guarded(), ciphertext_of(), terms_of(ciphertext_of(), price=0))
+
+
 def sold() -> Talk:
     """A signal sealed for its price."""
     return sealed_as(priced(), ciphertext_of(), terms_of(ciphertext_of()))
@@ -131,6 +141,7 @@ def refused_talks() -> list[tuple[str, str, Talk]]:
     good = ciphertext_of()
     return [
         ("out_of_state", "an open delivery of what has a price", priced().deliver()),
+        ("out_of_state", "an open delivery of what has a floor", _guarded().deliver()),
         (
             "out_of_state",
             "a sealed signal without a price",

@@ -1,4 +1,4 @@
-"""Seven epochs of a small network: questions, a new witness, claims, a misdelivery, two forks, an unbonding.
+"""Seven epochs of a small network: questions, a new witness, claims, a misdelivery, two forks, promises, an unbonding.
 
 closes.json and seals.json tell it from two sides. Every verdict is the protocol's own.
 """
@@ -6,7 +6,7 @@ closes.json and seals.json tell it from two sides. Every verdict is the protocol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -19,11 +19,13 @@ from troth_protocol.evidence import ballot_fork, entry_fork, misdelivery
 from troth_protocol.genesis import Genesis
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.insight.lifecycle import open_questions
+from troth_protocol.log.agreement import AGREEMENT, Agreement, Receipt, agreement_id, sign_agreement
 from troth_protocol.log.book import LogBook
 from troth_protocol.log.committee import Committee
 from troth_protocol.log.entry import Entry, make_entry
 from troth_protocol.log.ops import (
     Accuse,
+    Agree,
     Attest,
     AttestReveal,
     Bond,
@@ -40,6 +42,7 @@ from troth_protocol.log.sealed import attest_digest, commit_digest, commit_id, l
 from troth_protocol.log.state import State, genesis_state
 from troth_protocol.log.vote import Certificate, Vote, sign_votes
 from troth_protocol.market.exchange import ExchangeTerms, sign_terms
+from troth_protocol.market.trades import sign
 from troth_protocol.wire.crypto import digest
 
 from .common import TOKEN, keys
@@ -51,7 +54,7 @@ GENESIS: Final = document(
         holder("alma", 1_000),
         holder("bruno", 100, agent=10),
         holder("carla", 500),
-        holder("hugo", 900),
+        holder("hugo", 900, agent=20),
         holder("dora", 100, witness=40_000, attester=60_000),
         holder("emil", 100, witness=30_000, attester=50_000),
         holder("fay", 100, witness=20_000, attester=30_000),
@@ -114,6 +117,33 @@ def junk_sold() -> bytes:
         5,
     )
     return misdelivery(*sign_terms(seller, terms), junk, JUNK_KEY)
+
+
+def promise(name: str, weight_ppm: int, floor: int) -> Agree:
+    """A person's promise to cite bruno, with a floor in tokens."""
+    buyer, seller = keys(name), keys("bruno")
+    terms = Agreement(
+        buyer.public,
+        seller.public,
+        QUESTION,
+        digest(b"document"),
+        weight_ppm,
+        0,
+        floor * TOKEN,
+        0,
+        1,
+        digest(b"offer to " + name.encode()),
+    )
+    data = AGREEMENT.encode(terms)
+    return Agree(data, sign_agreement(buyer, NETWORK, data), sign_agreement(seller, NETWORK, data))
+
+
+def receipted(name: str, op: Agree) -> Agree:
+    """Bruno's record of the receipt for it."""
+    key = agreement_id(NETWORK, op.agreement)
+    receipt = Receipt(digest(b"deliver"), key, commit_of("bruno"), digest(b"bent"))
+    signed = sign(keys(name), NETWORK, receipt).trade
+    return replace(op, receipt=signed.body, receipt_signature=signed.signature)
 
 
 def reveal(name: str) -> Reveal:
@@ -260,12 +290,14 @@ def _contradicted(at: Story) -> None:
 
 
 def _asked(at: Story) -> None:
-    """Epoch 1: commits, a citation that relies on another log, a payment to a new account, a lock, a bond."""
+    """Epoch 1: commits, a citation that relies on another log, promises, a payment to a new account, a lock, a bond."""
     signal = at.certify("bruno", commit("bruno", 0))
     at.certify("alma", commit("alma", 40), deps=[signal])
     at.certify("carla", commit("carla", 25))
-    at.certify("carla", LockOp(keys("bruno").public, 3 * TOKEN, digest(JUNK_KEY), 5))
-    at.certify("hugo", Bond(500 * TOKEN, "witness"), commit("hugo", 5))
+    void = replace(promise("carla", 50_000, 0), hash=digest(JUNK_KEY), commit=commit_of("bruno"))
+    at.certify("carla", void, LockOp(keys("bruno").public, 3 * TOKEN, digest(JUNK_KEY), 5))
+    at.certify("hugo", Bond(500 * TOKEN, "witness"), commit("hugo", 5), promise("hugo", 100_000, 4))
+    at.certify("alma", promise("alma", 300_000, 0))
     lock = LockOp(keys("bruno").public, 2 * TOKEN, digest(KEY), 5)
     at.certify("alma", Transfer(keys("ivan").public, 3 * TOKEN, b"welcome"), lock)
     at.close()
@@ -277,7 +309,9 @@ def _attested(at: Story) -> None:
     for name, outcome in (("dora", 0), ("emil", 0), ("fay", 1)):
         at.certify(name, attest(name, outcome))
     at.certify("bruno", Unlock(lock, KEY))
-    junk = lock_id(at.told[0].closed.state.account(keys("carla").public).head, 0)
+    for name, weight_ppm, floor in (("alma", 300_000, 0), ("hugo", 100_000, 4)):
+        at.certify("bruno", receipted(name, promise(name, weight_ppm, floor)))
+    junk = lock_id(at.told[0].closed.state.account(keys("carla").public).head, 1)
     at.close(claims=[(lock, KEY), (junk, JUNK_KEY)])
 
 

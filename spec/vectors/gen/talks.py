@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
-from troth_protocol.log.agreement import AGREEMENT, Agreement, sign_agreement
+from troth_protocol.log.agreement import AGREEMENT, Agreement, Receipt, agreement_id, sign_agreement
 from troth_protocol.log.sealed import commit_digest, commit_id, question_id
-from troth_protocol.market.trades import Accept, Body, Counter, Deliver, Offer, Receipt, Request, Signed, sign
+from troth_protocol.market.trades import Accept, Body, Counter, Deliver, Offer, Request, Signed, sign
 from troth_protocol.wire.crypto import KeyPair, digest
 
 from .common import NETWORK, TOKEN, Json, keys
@@ -101,8 +101,12 @@ class Talk:
     def deliver(self, **other: Json) -> Talk:
         return self.say(SELLER, delivery(self.last, **other))
 
-    def receipt(self, payload: bytes = PAYLOAD) -> Talk:
-        return self.say(BUYER, Receipt(self.last, digest(payload)))
+    def receipt(self, payload: bytes = PAYLOAD, **other: bytes) -> Talk:
+        """The buyer's receipt; `other` are its other fields."""
+        agreement = agreement_id(NETWORK, agreement_of(self.request, self.terms, self.terms_id))
+        delivered = [one.body.commit for one in self.said if isinstance(one.body, Deliver)]
+        commit = (delivered or [delivery(b"").commit])[-1]
+        return self.say(BUYER, replace(Receipt(self.last, agreement, commit, digest(payload)), **other))
 
 
 def agreed() -> Talk:

@@ -27,7 +27,7 @@ from .common import (
     raised_s,
     valid,
 )
-from .sales import handed, misdelivered_talk, refused_talks, sold
+from .sales import floored, handed, misdelivered_talk, refused_talks, sold
 from .talks import (
     BUYER,
     OTHER_QUESTION,
@@ -94,6 +94,7 @@ def _good() -> list[Case]:
         _told("a signal asked for, agreed, delivered, received", agreed().deliver().receipt()),
         _told("a signal sold for a price", handed(sold()).receipt()),
         _told("a sealed signal", sold()),
+        _told("a signal sealed for a floor", handed(floored()).receipt()),
         _told("a key that opens something else", misdelivered_talk()),
         _told("a request alone", Talk()),
         _told("an offer", Talk().offer()),
@@ -212,6 +213,8 @@ def _content_refusals() -> list[tuple[str, str, Talk]]:
         ),
         ("bad_digest", "another salt", agreed().say(SELLER, replace(other, salt=digest(b"salt")))),
         ("bad_digest", "a receipt for another payload", agreed().deliver().receipt(b"sunshine")),
+        ("bad_digest", "a receipt for another commit", agreed().deliver().receipt(commit=digest(b"c"))),
+        ("wrong_agreement", "a receipt under another", agreed().deliver().receipt(agreement=digest(b"a"))),
         ("wrong_question", "a contribution to another question", agreed().deliver(question=OTHER_QUESTION)),
         (
             "bad_contribution",
@@ -279,7 +282,6 @@ def _agreements() -> tuple[list[Case], list[Case]]:
     one, two = sign_agreement(BUYER, NETWORK, data), sign_agreement(SELLER, NETWORK, data)
     oneself = agreement_of(replace(REQUEST, seller=BUYER.public), TERMS, digest(b"offer"))
     self_signed = sign_agreement(BUYER, NETWORK, oneself)
-    locked = changed(data, hashlock=digest(b"key"))
 
     def case(agreement: bytes, buyer: bytes, seller: bytes) -> dict[str, Json]:
         signatures = {"buyer_signature": buyer.hex(), "seller_signature": seller.hex()}
@@ -287,11 +289,6 @@ def _agreements() -> tuple[list[Case], list[Case]]:
 
     good = [
         valid("an agreement", **case(data, one, two), id=agreement_id(NETWORK, data).hex()),
-        valid(
-            "an agreement with a hashlock",
-            **case(locked, sign_agreement(BUYER, NETWORK, locked), sign_agreement(SELLER, NETWORK, locked)),
-            id=agreement_id(NETWORK, locked).hex(),
-        ),
     ]
     bad = [
         invalid("bad_agreement", "with oneself", **case(oneself, self_signed, self_signed)),

@@ -7,6 +7,7 @@ import pytest
 from troth_node.testing.ledger import Ledger
 from troth_node.testing.moves import PREIMAGE, SALT, lock, pay, refused, taken, wait
 from troth_node.testing.samples import RULES, TOKEN
+from troth_protocol.close.claims import CLAIM_EPOCHS
 from troth_protocol.log.evaluate import LOCK_EPOCHS_MAX
 from troth_protocol.log.ops import Bond, LockOp, Unlock
 from troth_protocol.log.rows import Claim, Lock
@@ -33,9 +34,18 @@ def test_a_lock_holds_the_amount_under_its_own_id(net):
     assert row == Lock(net.key(ALICE), net.key(BOB), 7, digest(PREIMAGE), 9)
 
 
-@pytest.mark.parametrize(("to", "amount"), [(BOB, 0), (ALICE, 5)])
-def test_a_lock_pays_a_positive_amount_to_somebody_else(net, to, amount):
-    assert refused(net, ALICE, lock(net, to, amount)) == "bad_amount"
+def test_a_lock_is_in_favour_of_somebody_else(net):
+    assert refused(net, ALICE, lock(net, ALICE)) == "bad_amount"
+
+
+def test_a_lock_of_nothing_proves_that_its_key_is_out(net):
+    entry = net.put(ALICE, lock(net, BOB, 0, until=9))
+    net.close()
+    net.put(BOB, Unlock(lock_id(entry.id, 0), PREIMAGE))
+    for _ in range(1 + CLAIM_EPOCHS):
+        assert net.state.find("locks", lock_id(entry.id, 0), Lock)
+        net.close()
+    assert net.state.find("locks", lock_id(entry.id, 0), Lock) is None
 
 
 @pytest.mark.parametrize("until", [0, 1, 2, 2 + LOCK_EPOCHS_MAX, 2**53 - 1])

@@ -168,7 +168,7 @@ def test_an_agreement_is_recorded_in_the_buyers_log(net):
     delta = taken(net, ALICE, op)
     assert delta.rows["entrants", net.question() + net.key(ALICE)] == Entrant(promised_ppm=400_000)
     promises = [row for (table, _), row in delta.rows.items() if table == "promises"]
-    assert promises == [Promise(net.question(), net.key(ALICE), net.key(BOB), 400_000)]
+    assert promises == [Promise(net.question(), net.key(ALICE), net.key(BOB), 400_000, deliver=1)]
     assert refused(net, BOB, op) == "bad_agreement"
     assert refused(net, CAROL, op) == "bad_agreement"
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.testing.ledger import Ledger, sent
+from troth_node.testing.ledger import Ledger, persisted, sent
 from troth_protocol.effects import Effects, Notice, Send
 from troth_protocol.errors import Invalid
 from troth_protocol.log import payee as module
-from troth_protocol.log.ops import LockOp, Transfer, Unbond
+from troth_protocol.log.ops import Bond, LockOp, Transfer
 from troth_protocol.log.payee import Credited, Payee, payees
 
 ALICE, BOB, CAROL, DAVE, ERIN, FRANK = range(6)  # the first four are witnesses
@@ -25,7 +25,7 @@ def erin(net):
 
 
 def paid(net, amount=5, to=ERIN):
-    entry = net.entry(FRANK, Transfer(net.key(to), amount, b""), Unbond(1, "agent"))
+    entry = net.entry(FRANK, Transfer(net.key(to), amount, b""), Bond(1, "agent"))
     return net.certify(entry), entry
 
 
@@ -69,6 +69,29 @@ def test_it_counts_when_more_than_two_thirds_have_stored_it(net, erin):
     assert notices(erin) == []
 
 
+def test_what_is_final_can_be_relied_on_at_once_and_is_on_disk(net, erin):
+    certificate, entry = paid(net)
+    erin.certified(certificate, entry)
+    assert entry.id not in net.book.stored
+    for agent in (ALICE, BOB, CAROL):
+        erin.stored(net.key(agent), (entry.id,))
+    assert entry.id in net.book.stored
+    effects = erin.out.drain()
+    assert len(persisted(effects, "entries")) == 1
+    assert isinstance(effects[-1], Notice)
+
+
+def test_what_lacks_its_predecessor_here_is_believed_and_comes_with_the_feed(net, erin):
+    other = Ledger()
+    other.put(FRANK, Transfer(net.key(DAVE), 1, b""))
+    certificate, entry = paid(other)
+    erin.certified(certificate, entry)
+    for agent in (ALICE, BOB, CAROL):
+        erin.stored(net.key(agent), (entry.id,))
+    assert len(notices(erin)) == 1
+    assert net.book.stored == {}
+
+
 def test_what_is_not_final_is_pushed_again_to_those_who_have_not_answered(net, erin):
     certificate, entry = paid(net)
     erin.certified(certificate, entry)
@@ -110,5 +133,5 @@ def test_only_so_many_are_kept_in_one_epoch(net, erin, monkeypatch):
 
 
 def test_an_entry_names_whom_its_transfers_and_locks_pay():
-    ops = (Transfer(b"a", 1, b""), LockOp(b"b", 1, bytes(32), 9), Transfer(b"a", 2, b""), Unbond(1, "agent"))
+    ops = (Transfer(b"a", 1, b""), LockOp(b"b", 1, bytes(32), 9), Transfer(b"a", 2, b""), Bond(1, "agent"))
     assert payees(ops) == (b"a", b"b")

@@ -57,7 +57,7 @@ ROWS = {
     "entrants": Entrant(wagered=True, signals=64, promised_ppm=1_000_000),
     "locks": Lock(A, B, 5, A, MAX_INT),
     "offences": Offence("entry_fork", A, 1, 2, MOST),
-    "promises": Promise(A, A, B, 1_000_000),
+    "promises": Promise(A, A, B, 1_000_000, MOST, MOST, 9, A, B, bound=True),
     "questions": Question(
         "coin", 1, 2, 3, 4, 5, 6, 7, (500_000,) * 64, 8, 9, 1, 10, 11, A, MOST, "why?", ("x",) * 64
     ),
@@ -108,7 +108,7 @@ def test_every_field_of_a_wrong_type_is_refused(table):
             [[[]]],
             "x" * 2_000,
             b"x" * 2_000,
-            1 if name in {"frozen", "left_out"} else True,
+            1 if name in {"frozen", "left_out", "bound"} else True,
         ):
             if name in {"wagered", "revealed"} and wrong is True:
                 continue

@@ -3,9 +3,10 @@
 import pytest
 
 from troth_protocol.errors import Invalid
+from troth_protocol.log.agreement import Receipt
 from troth_protocol.market.desk import KEPT_EPOCHS, Desk, Limits
 from troth_protocol.market.negotiation import Asked, Ended, Offered, Rejected, Repeated
-from troth_protocol.market.trades import Offer, Receipt, sign
+from troth_protocol.market.trades import Offer, sign
 from troth_protocol.market.transcript import MAX_ROUNDS
 
 
@@ -88,7 +89,7 @@ def test_a_message_that_belongs_nowhere(pair, desks):
     theirs, _ = selling.receive(mine.request.buyer, request)
     offer = theirs.offer(pair.terms)
     assert refused(buying.receive, pair.stranger_keys.public, offer) == "wrong_prev"
-    stray = sign(pair.seller_keys, pair.network, Receipt(b"p" * 32, b"d" * 32)).trade
+    stray = sign(pair.seller_keys, pair.network, Receipt(*[b"p" * 32] * 4)).trade
     assert refused(buying.receive, mine.peer, stray) == "wrong_prev"
 
 

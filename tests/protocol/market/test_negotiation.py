@@ -35,7 +35,8 @@ def test_the_whole_plain_path(pair):
     assert talk.says("seller", "accept") == Agreed(talk.seller.agreement)
     parts = pair.delivery()
     assert talk.deliver() == Delivered(**parts)
-    assert talk.says("buyer", "receipt") == Received(digest(pair.payload))
+    receipt = talk.says("buyer", "receipt")
+    assert receipt == Received(digest(pair.payload), talk.sent["receipt"])
     assert talk.buyer.is_over()
     assert talk.seller.is_over()
 

@@ -39,7 +39,8 @@ def test_sealed_then_the_key_then_a_receipt(pair):
     plain = pair.delivery()
     contents = Contents(plain["contribution"], plain["salt"], plain["payload"])
     assert talk.says("seller", "key", pair.key) == Opened(contents, pair.key)
-    assert talk.says("buyer", "receipt") == Received(digest(pair.payload))
+    receipt = talk.says("buyer", "receipt")
+    assert receipt == Received(digest(pair.payload), talk.sent["receipt"])
     found = verify_transcript(pair.network, talk.buyer.transcript())
     assert (found.state, found.opening, found.payload) == ("received", contents, pair.payload)
 
@@ -91,6 +92,21 @@ def test_terms_that_somebody_else_signed(pair):
     forged = Sealed(talk.buyer._newest(), terms, bytes(64), ciphertext)
     assert talk.code_of(talk.buyer, talk.forge("seller", forged)) == "bad_signature"
     assert signature != bytes(64)
+
+
+def test_what_has_a_floor_is_sealed_for_no_price(pair):
+    talk = pair()
+    for line in (
+        ("seller", "offer", pair.make_terms(floor=3)),
+        ("buyer", "accept"),
+        ("seller", "accept"),
+    ):
+        talk.says(*line)
+    assert refused(talk.seller.deliver, *pair.delivery().values()) == "out_of_state"
+    talk.says("seller", "sealed", *pair.exchange(price=0))
+    talk.says("seller", "key", pair.key)
+    talk.says("buyer", "receipt")
+    assert talk.buyer.state == talk.seller.state == "received"
 
 
 def test_a_price_and_an_open_delivery_exclude_each_other(pair):

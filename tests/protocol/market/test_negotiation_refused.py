@@ -6,10 +6,11 @@ import pytest
 
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
-from troth_protocol.log.agreement import AGREEMENT, sign_agreement
+from troth_protocol.log.agreement import AGREEMENT, Receipt, sign_agreement
 from troth_protocol.market.negotiation import AHEAD_MAX_EPOCHS, Agreed, Delivered, Negotiation, Offered
-from troth_protocol.market.trades import Accept, Counter, Deliver, Offer, Receipt, Reject, Withdraw, sign
+from troth_protocol.market.trades import BODIES, Accept, Counter, Deliver, Offer, Reject, Withdraw, sign
 from troth_protocol.market.transcript import MAX_ROUNDS
+from troth_protocol.wire.crypto import digest
 from troth_protocol.wire.messages import Trade
 
 TERMS = {"min_weight_ppm": 9, "min_wager": 0, "floor": 0, "price": 0, "deliver": 16, "expires": 13}
@@ -53,7 +54,7 @@ def test_a_withdrawal_names_the_senders_own_last_message(pair):
 @pytest.mark.parametrize(
     ("state", "who", "make", "code"),
     [
-        ("requested", "seller", lambda prev: Receipt(prev, prev), "out_of_state"),
+        ("requested", "seller", lambda prev: Receipt(prev, prev, prev, prev), "out_of_state"),
         ("requested", "buyer", lambda prev: Offer(prev=prev, **TERMS), "wrong_party"),
         ("requested", "seller", lambda prev: Counter(prev=prev, **TERMS), "out_of_state"),
         ("requested", "seller", lambda prev: Withdraw(prev, ""), "wrong_party"),
@@ -69,7 +70,7 @@ def test_a_withdrawal_names_the_senders_own_last_message(pair):
         ("agreed", "buyer", lambda prev: Reject(prev, ""), "out_of_state"),
         ("agreed", "buyer", lambda prev: Deliver(prev, prev, b"", prev, b""), "wrong_party"),
         ("delivered", "seller", lambda prev: Deliver(prev, prev, b"", prev, b""), "out_of_state"),
-        ("delivered", "seller", lambda prev: Receipt(prev, prev), "wrong_party"),
+        ("delivered", "seller", lambda prev: Receipt(prev, prev, prev, prev), "wrong_party"),
         ("rejected", "buyer", lambda prev: Withdraw(prev, ""), "out_of_state"),
         ("received", "seller", lambda prev: Offer(prev=prev, **TERMS), "out_of_state"),
     ],
@@ -108,7 +109,6 @@ def test_a_side_refuses_its_own_mistakes(pair):
         {"deliver": 15},
         {"document": b"l" * 32},
         {"question": b"r" * 32},
-        {"hashlock": b"h" * 32},
         {"transcript": b"t" * 32},
     ],
     ids=lambda change: next(iter(change)),
@@ -267,6 +267,14 @@ def without_payload(pair, item):
 
 def test_a_receipt_for_something_else(pair):
     talk = pair().reach("delivered")
-    receipt = talk.forge("buyer", Receipt(newest(talk.seller), b"d" * 32))
-    assert talk.code_of(talk.seller, receipt) == "bad_digest"
-    assert talk.says("buyer", "receipt")
+    commit = talk.delivery()["commit"]
+    own = Receipt(newest(talk.seller), talk.buyer.agreement_id, commit, digest(talk.payload))
+    for change, code in (
+        ({"delivered": b"d" * 32}, "bad_digest"),
+        ({"commit": b"c" * 32}, "bad_digest"),
+        ({"agreement": b"a" * 32}, "wrong_agreement"),
+    ):
+        receipt = talk.forge("buyer", replace(own, **change))
+        assert talk.code_of(talk.seller, receipt) == code
+    heard = talk.says("buyer", "receipt")
+    assert BODIES.decode(heard.signed.body) == own

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from troth_protocol.errors import Invalid
+from troth_protocol.log.agreement import Receipt
 from troth_protocol.market.trades import (
     BODIES,
     PAYLOAD_MAX_BYTES,
@@ -15,7 +16,6 @@ from troth_protocol.market.trades import (
     Counter,
     Deliver,
     Offer,
-    Receipt,
     Reject,
     Terms,
     Withdraw,
@@ -37,7 +37,7 @@ REPLIES = [
     Reject(ID, "too dear"),
     Withdraw(ID, ""),
     Deliver(ID, ID, b"contribution", b"s" * 32, b"payload"),
-    Receipt(ID, ID),
+    Receipt(ID, ID, ID, ID),
 ]
 
 
@@ -89,7 +89,7 @@ LIMITS = {
     "agreement": Accept(ID, bytes(2_049), b"g" * 64),
     "weight": Offer(prev=ID, **(TERMS | {"min_weight_ppm": 1_000_001})),
     "salt": Deliver(ID, ID, b"", b"short", b""),
-    "prev": Receipt(b"", ID),
+    "prev": Receipt(b"", ID, ID, ID),
 }
 
 
@@ -106,3 +106,12 @@ def test_hostile_bytes_raise_invalid_only(body, data):
     bad = good[:at] + bytes([data.draw(st.integers(0, 255))]) + good[at + 1 :]
     with contextlib.suppress(Invalid):
         assert BODIES.encode(read(NETWORK, Trade(bad, bytes(64))).body) == bad
+
+
+@pytest.mark.parametrize(
+    ("weight", "floor", "price", "is_sealed", "is_promise"),
+    [(1, 0, 0, False, True), (0, 0, 0, False, False), (0, 0, 1, True, False), (0, 1, 0, True, True)],
+)
+def test_what_has_a_price_or_a_floor_is_sealed(weight, floor, price, is_sealed, is_promise):
+    terms = Terms(weight, 0, floor, price, 9, 9)
+    assert (terms.is_sealed, terms.is_promise) == (is_sealed, is_promise)

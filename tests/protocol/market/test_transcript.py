@@ -3,8 +3,8 @@
 import pytest
 
 from troth_protocol.errors import Invalid
-from troth_protocol.log.agreement import load_agreement
-from troth_protocol.market.trades import BODIES, Offer, Receipt, sign
+from troth_protocol.log.agreement import Receipt, load_agreement
+from troth_protocol.market.trades import BODIES, Offer, sign
 from troth_protocol.market.transcript import (
     BUYER,
     CLOCK,
@@ -71,11 +71,7 @@ def test_a_whole_transcript_read_by_a_third_party(pair):
     agreement = load_agreement(
         signed.agreement, pair.network, signed.buyer_signature, signed.seller_signature
     )
-    assert (agreement.min_weight_ppm, agreement.document, agreement.hashlock) == (
-        200_000,
-        digest(b"weather"),
-        None,
-    )
+    assert (agreement.min_weight_ppm, agreement.document) == (200_000, digest(b"weather"))
     assert agreement.transcript == read.said[1].signed.id
 
 
@@ -123,7 +119,7 @@ def test_a_message_from_another_negotiation(pair):
 
 def test_a_message_that_neither_party_signed(pair):
     talk = pair().reach("offered")
-    forged = sign(pair.stranger_keys, pair.network, Receipt(b"p" * 32, b"d" * 32)).trade
+    forged = sign(pair.stranger_keys, pair.network, Receipt(*[b"p" * 32] * 4)).trade
     assert (
         refusal(pair.network, [*talk.buyer.transcript(), (forged.body, forged.signature)]) == "bad_signature"
     )
