@@ -8,7 +8,7 @@ from troth_node.deals import TABLE, Deals
 from troth_node.testing.bazaar import DOCUMENT, HINT, Bazaar, Buyer, Seller
 from troth_protocol.errors import Invalid
 from troth_protocol.log.rows import Promise
-from troth_protocol.market.desk import Desk
+from troth_protocol.market.desk import Desk, Limits
 from troth_protocol.wire.codec import encode
 
 SELLER, BUYER = 1, 2
@@ -118,6 +118,19 @@ def test_silence_ends_what_nobody_goes_on_with():
     bazaar.run(3)
     assert bazaar.got == []
     assert states(bazaar, SELLER) == states(bazaar, BUYER) == []
+
+
+def test_a_full_desk_costs_a_question_and_not_the_epoch():
+    bazaar = Bazaar()
+    bazaar.start()
+    desk = bazaar.players[BUYER].dealings.desk
+    desk._limits = Limits(peer=0, total=0)
+    for _ in range(3):
+        bazaar.settle()
+        bazaar.close()
+    assert states(bazaar, BUYER) == []
+    assert list(bazaar.players[BUYER].plays)
+    assert desk.epoch == bazaar.core(BUYER).epoch, "what is over can still be forgotten"
 
 
 def test_rows_are_gone_when_the_desk_has_forgotten():
