@@ -12,16 +12,17 @@ from flights_table import DATA, Slots, load_table
 
 from troth_node.agent import Agent, Json, Lot, Production, QuestionView, Quote, Request, Result, Signal
 
-#: What it asks and what it takes, in per cent of its mean; bids go up to so many times that.
-MARKUP, MARKDOWN = 110, 80
-CAP_PRICES = 10
+#: A price is paid whatever becomes of the forecast: what it asks, and takes at last, in per cent of what it has earned.
+ASKED, TAKEN = 70, 50
+#: Bids go up to so many times the reserve price.
+CAP_PRICES = 5
 
 
 class FlightsAgent(Agent):
     """Reads the table, attests what happened, and sells at an asking weight, or for less when countered.
 
     Options: `sale`, how it sells where there is time for it: by "citation", for a "price" or at "auction", the latter
-    two for what it has earned with a delivery on average; `units`, how many it auctions.
+    two for what it has earned so far; `units`, how many it auctions.
     """
 
     ask_ppm = 60_000
@@ -61,7 +62,7 @@ class FlightsAgent(Agent):
         if request.round == 0:
             self.till.ask(request.question.id)
         if how == PRICE:
-            asked = self.till.price() * (MARKUP if request.round == 0 else MARKDOWN) // 100
+            asked = self.till.price() * (ASKED if request.round == 0 else TAKEN) // 100
             return Quote(0, max(request.price, asked))
         return Quote(max(request.min_weight_ppm, self.ask_ppm if request.round == 0 else self.least_ppm))
 
@@ -70,10 +71,11 @@ class FlightsAgent(Agent):
         return self.sale if is_for_sale(self.sale, question) else CITATION
 
     def auction(self, question: QuestionView, production: Production) -> Lot | None:
-        """A few units, from what a delivery brings on average on."""
+        """A few units, which together bring no less than a question that everybody can buy on."""
         if self.sale_on(question) != AUCTION:
             return None
-        return Lot(self.units, self.till.price(), CAP_PRICES * self.till.price())
+        reserve = self.till.reserve(self.units)
+        return Lot(self.units, reserve, CAP_PRICES * reserve)
 
     def observe(self, result: Result) -> None:
         super().observe(result)

@@ -21,10 +21,11 @@ def is_for_sale(how: str, question: QuestionView) -> bool:
 
 
 class Till:
-    """A seller's: what it was paid for a delivery on average, by citation or by price, is what it asks for the next."""
+    """A seller's: what it was paid on average, by citation or by price, is what it asks for the next."""
 
     def __init__(self) -> None:
-        self._earned, self._deliveries = START_PRICE * START_ROUNDS, START_ROUNDS
+        self._earned = START_PRICE * START_ROUNDS
+        self._deliveries, self._questions = START_ROUNDS, START_ROUNDS // 2
         self._asked: dict[bytes, int] = {}
 
     def ask(self, question: bytes) -> None:
@@ -37,10 +38,15 @@ class Till:
         if asked:
             self._earned += result.income + result.sold
             self._deliveries += asked
+            self._questions += 1
 
     def price(self) -> int:
-        """The mean, in atomic units, at least 1."""
+        """What a delivery has brought, in atomic units, at least 1."""
         return max(1, self._earned // self._deliveries)
+
+    def reserve(self, units: int) -> int:
+        """What each of so many units has to bring, so that a question brings no less than where all can have it."""
+        return max(1, self._earned // (self._questions * units))
 
 
 class Worth:

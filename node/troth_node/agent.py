@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from troth_node.documents import shipped_text
 from troth_node.weights import MultiplicativeWeights, split_ppm
+from troth_protocol.insight.standing import Earned
 from troth_protocol.wire.codec import Value
 from troth_protocol.wire.schema import PPM
 
@@ -50,6 +51,23 @@ class Want:
     min_weight_ppm: int
     seller: str | None = None
     at_auction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """Somebody on a link who sells what this agent wants: by its card, offers and hello, which are its own words.
+
+    `price` (atomic units) and `weight_ppm` are what it asks to begin with, 0 where it says nothing; `standing` is what
+    sealed results say it has earned, and of what it was convicted. `is_silent`: it gave no document when it was asked.
+    """
+
+    name: str
+    key: bytes
+    document: bytes
+    price: int
+    weight_ppm: int
+    standing: Earned
+    is_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +274,15 @@ class Agent:
     def wants(self, question: QuestionView) -> list[Want]:
         """What to buy for this question. Default: nothing."""
         return []
+
+    def prefer(self, want: Want, sellers: Sequence[Seller]) -> list[Seller]:
+        """Whom to ask for what it wants, the best first; whoever is left out is not asked.
+
+        Default: who answers, then who was never convicted, then by name.
+        """
+        return sorted(
+            sellers, key=lambda seller: (seller.is_silent, bool(seller.standing.offences), seller.name)
+        )
 
     def quote(self, request: Request) -> Quote | None:
         """What a document costs, or None to refuse. Default: the weight that the buyer offers, and `price`."""

@@ -214,7 +214,7 @@ def _replay_epoch(store: Store, chain: Chain, signed: SignedSeal, history: Histo
     history.entries += sum(map(len, logs.values()))
     history.evidence += len(cut.evidence)
     history.turnover.evidence += len(cut.evidence)
-    history.turnover.add(before, closed, logs)
+    history.turnover.add(before, closed, logs, chain.committee)
     chain.advance(signed, closed, Chunks(data))
     chain.out.drain()
     history.closes.append(closed)

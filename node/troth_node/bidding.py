@@ -140,7 +140,11 @@ class Bidding:
             return False
         return auctions.is_under_way(bid) or auctions.won(bid) is not None
 
+    def stop(self, question: bytes) -> None:
+        """A question is answered: nothing more is bid for."""
+        self._searches = [search for search in self._searches if search.view.id != question]
+
     def forget(self, question: bytes) -> None:
         """A question is settled."""
-        self._searches = [search for search in self._searches if search.view.id != question]
+        self.stop(question)
         self._asked = {key: bid for key, bid in self._asked.items() if bid.question != question}

@@ -69,6 +69,7 @@ class Buying:
         self._purchases = trader.deals.wanted()
         self._resumed = frozenset(self._purchases)
         self._reading: list[_Quest] = []
+        self._unmet: list[_Quest] = []
         self._silent: set[bytes] = set()
         self._read_already: dict[bytes, Signal | None] = {}
 
@@ -83,6 +84,7 @@ class Buying:
     async def ask(self, view: QuestionView, wants: Sequence[Want], *, is_reseller: bool) -> None:
         """Ask for what the agent wants, of one seller for each want, once its document was read."""
         slack = RESELLER_SLACK_EPOCHS if is_reseller else 0
+        self.trader.wanted.update(want.document for want in wants)
         for want in wants:
             has_bid = self.trader.auctions.has_bid(view.id, want.document)
             is_bought = self._exchanges.has(view.id, want.document)
@@ -100,8 +102,8 @@ class Buying:
         return False
 
     async def _pursue(self, quest: _Quest) -> None:
-        """Ask the first seller that is left, or first for its document."""
-        while (found := self._seller(quest)) is not None:
+        """Ask the seller that the agent likes best of those that are left, or first for its document."""
+        while (found := await self._seller(quest)) is not None:
             quest.seller, quest.document = found
             document = self._core.library.find(quest.document)
             if document is None:
@@ -117,6 +119,14 @@ class Buying:
                 id=document.id.hex(),
             )
             quest.refused.add(found)
+        self._unmet.append(quest)
+
+    async def meet(self) -> None:
+        """A peer has introduced itself: whoever found no seller looks again."""
+        unmet, self._unmet = self._unmet, []
+        for quest in unmet:
+            if self._core.epoch <= answer_by(quest.view):
+                await self._pursue(quest)
 
     def _go_for(self, quest: _Quest, document: Document) -> None:
         if quest.want.at_auction:
@@ -124,15 +134,17 @@ class Buying:
         else:
             self._request(quest, document)
 
-    def _seller(self, quest: _Quest) -> tuple[bytes, bytes] | None:
-        """(seller, document): the first by name that sells it and was not refused; who gave no document comes last."""
-        want, peers = quest.want, self._core.peers
+    async def _seller(self, quest: _Quest) -> tuple[bytes, bytes] | None:
+        """(seller, document): whom the agent prefers of those that sell it and were not refused."""
+        want, trader = quest.want, self.trader
         able = [
-            (seller in self._silent, peers[seller].name, seller, document)
-            for seller, document in self.trader.sellers(want.document)
-            if want.seller in (None, peers[seller].name) and (seller, document) not in quest.refused
+            trader.seller(key, document, quest.view.topic, is_silent=key in self._silent)
+            for key, document in trader.sellers(want.document)
+            if want.seller in (None, trader.name(key)) and (key, document) not in quest.refused
         ]
-        return min(able)[2:] if able else None
+        liked = await trader.call(trader.agent.prefer, want, able) if able else []
+        first = next(iter(liked), None) if isinstance(liked, list) else None
+        return None if first is None else (first.key, first.document)
 
     async def _is_usable(self, want: Want, document: Document) -> bool:
         """Does the text have the name under which it was announced, and does the agent take it?"""
@@ -336,6 +348,7 @@ class Buying:
     async def advance(self, views: Mapping[bytes, QuestionView]) -> None:
         """An epoch opened: what was to be asked for by now is given up; what was agreed on goes on, and auctions do."""
         self._reading = [quest for quest in self._reading if self._core.epoch <= answer_by(quest.view)]
+        self._unmet = [quest for quest in self._unmet if self._core.epoch <= answer_by(quest.view)]
         held = {negotiation.id for negotiation in self.trader.desk}
         self._purchases = {key: item for key, item in self._purchases.items() if key in held}
         alive = held | self._exchanges.purchases.keys()
@@ -343,6 +356,12 @@ class Buying:
         for negotiation in self.trader.in_state(BUYER, AGREED):
             self.record(negotiation)
         await self.bidding.advance(views)
+
+    def stop(self, question: bytes) -> None:
+        """A question is answered: what is not asked for by now would come too late."""
+        self._reading = [quest for quest in self._reading if quest.view.id != question]
+        self._unmet = [quest for quest in self._unmet if quest.view.id != question]
+        self.bidding.stop(question)
 
     def forget(self, question: bytes) -> None:
         """A question is settled."""

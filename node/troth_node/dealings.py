@@ -87,6 +87,7 @@ class Dealings:
         self.exchanges.notice(event)
         self.trader.auctions.notice_epoch()
         self._holds.settle(event)
+        self.trader.standings.notice(event)
 
     def step(self) -> bool:
         """Something happened in the logs: do what is due; True if a key came."""
@@ -128,6 +129,10 @@ class Dealings:
         """A peer is (back) on a link: say again what it has not answered."""
         for trade in self.desk.unanswered(peer):
             self.trader.send(peer, trade)
+
+    async def meet(self) -> None:
+        """A peer has introduced itself: it may sell what nobody else does."""
+        await self.buying.meet()
 
     def forget(self, question: bytes) -> int:
         """A question is settled. Returns what our signal on it was bought for, in atomic units."""

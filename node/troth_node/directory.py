@@ -141,6 +141,7 @@ def standing_as_json(earned: Earned) -> dict[str, Json]:
         "attest_penalty": str(earned.penalty),
         "offences": dict(sorted(earned.offences.items())),
         "slashed": str(earned.slashed),
+        "auctioned": str(earned.auctioned),
     }
 
 

@@ -1,13 +1,13 @@
 """Peer exchange: whom a node links to on the strength of cards, beyond the peers that it was started with.
 
 It keeps connected to the witnesses of the open epoch, for without them nothing moves, and to a few others, first those
-who own most in the sealed state. Cards come from anybody, so a node that is reached from elsewhere dials no address of
-its own machine, and nobody dials what cannot be an endpoint.
+who sell what the agent wants, then those who own most in the sealed state. Cards come from anybody, so a node that is
+reached from elsewhere dials no address of its own machine, and nobody dials what cannot be an endpoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import Final, Protocol
 
@@ -38,13 +38,20 @@ class PeerExchange:
     """Learns endpoints from cards. A listener of its runtime; peers in `fixed` are somebody else's business."""
 
     def __init__(
-        self, core: Core, dialer: Dialer, listen: str, fixed: frozenset[bytes], others: int = OTHERS
+        self,
+        core: Core,
+        dialer: Dialer,
+        listen: str,
+        fixed: frozenset[bytes],
+        others: int = OTHERS,
+        is_sought: Callable[[Card], bool] | None = None,
     ) -> None:
         self._core = core
         self._dialer = dialer
         self._is_local = _is_loopback(parse_address(listen))
         self._fixed = fixed | {core.keys.public}
         self._others = others
+        self._is_sought = is_sought
         self._dialled: dict[bytes, str] = {}
 
     def notice(self, event: object) -> None:
@@ -64,9 +71,11 @@ class PeerExchange:
                 log.info("peer known by its card", key=peer.hex()[:16], address=address)
 
     def _wanted(self) -> Iterator[tuple[bytes, str]]:
-        """(key, address): every witness that can be dialled, then others, those that are dialled already first."""
+        """(key, address): every witness that can be dialled, then others: first who sells what is sought, then who is
+        dialled already.
+        """
         witnesses = {member.key for member in self._core.chain.committee.members}
-        others: list[tuple[bool, int, bytes, str]] = []
+        others: list[tuple[bool, bool, int, bytes, str]] = []
         for card in self._core.board.cards():
             address = self._address(card)
             if address is None or card.key in self._fixed:
@@ -75,8 +84,10 @@ class PeerExchange:
                 yield card.key, address
             else:
                 worth = self._core.chain.state.account(card.key).worth()
-                others.append((card.key not in self._dialled, -worth, card.key, address))
-        for _, _, key, address in sorted(others)[: self._others]:
+                is_new = card.key not in self._dialled
+                is_idle = self._is_sought is None or not self._is_sought(card)
+                others.append((is_idle, is_new, -worth, card.key, address))
+        for *_, key, address in sorted(others)[: self._others]:
             yield key, address
 
     def _address(self, card: Card) -> str | None:

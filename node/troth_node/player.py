@@ -91,6 +91,7 @@ class Player:
                     self._add(self._collect)
             case PeerHello():
                 self.dealings.greet(event.peer)
+                self._add(self.dealings.meet)
             case EpochOpened():
                 self.duties.advance()  # what is owed does not wait for an agent that is behind
                 self.dealings.notice(event)
@@ -206,6 +207,7 @@ class Player:
         if self.dealings.is_waiting(view.id) and epoch < self._deadline(view):
             return
         play.is_answered = True
+        self.dealings.buying.stop(view.id)
         signals = sorted(play.signals.values(), key=lambda signal: (signal.document, signal.seller))
         if self.agent.documents:
             await self._produce(play, signals)

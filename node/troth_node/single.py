@@ -94,7 +94,7 @@ async def _run(settings: NodeSettings, network: Network, runtime: Runtime, agent
             if key != network.public:  # a bootstrap list may name every node
                 network.connect(key, address)
         player = Player(runtime, agent)
-        runtime.listeners += [player, _Teller(), *_discovery(settings, network, runtime, agent)]
+        runtime.listeners += [player, _Teller(), *_discovery(settings, network, runtime, player)]
         if settings.is_on_lan:
             nursery.start_soon(_find_on_lan, settings, network, runtime)
         nursery.start_soon(runtime.run)
@@ -102,9 +102,10 @@ async def _run(settings: NodeSettings, network: Network, runtime: Runtime, agent
 
 
 def _discovery(
-    settings: NodeSettings, network: Network, runtime: Runtime, agent: Agent
+    settings: NodeSettings, network: Network, runtime: Runtime, player: Player
 ) -> Iterator[Listener]:
     """Who makes this node known, and who finds others."""
+    agent, is_sought = player.agent, player.dealings.trader.is_sought
     endpoints = settings.endpoints or tuple(network.addresses)
     presence = Presence(runtime.core, agent, settings.name, own_documents(agent), endpoints)
     card = runtime.core.board.card(network.public)
@@ -113,7 +114,7 @@ def _discovery(
     yield presence
     if settings.is_exchanging:
         fixed = frozenset(key for key, _ in settings.peers)
-        yield PeerExchange(runtime.core, network, network.addresses[0], fixed, settings.others)
+        yield PeerExchange(runtime.core, network, network.addresses[0], fixed, settings.others, is_sought)
 
 
 async def _find_on_lan(settings: NodeSettings, network: Network, runtime: Runtime) -> None:

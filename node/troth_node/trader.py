@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
-from troth_node.agent import Agent, QuestionView
+from troth_node.agent import Agent, QuestionView, Seller
 from troth_node.agent import Quote as AgentQuote
 from troth_node.auctions import Auctions
 from troth_node.deals import Deals, Wanted
@@ -14,6 +14,8 @@ from troth_node.duties import Duties
 from troth_node.exchanges import LOCK_FEES, Exchanges
 from troth_node.purse import Purse
 from troth_node.runtime import Runtime
+from troth_node.standings import Standings
+from troth_protocol.market.card import Card
 from troth_protocol.market.desk import Desk
 from troth_protocol.market.negotiation import Negotiation
 from troth_protocol.market.trades import Request, Terms
@@ -39,10 +41,13 @@ class Trader:
         self.deals = Deals(self.core, self.desk)
         self.exchanges = Exchanges(self.core)
         self.auctions = Auctions(self.core)
+        self.standings = Standings(self.core)
         self.purse = Purse(self.core, agent.budget)
         self.call = call
         #: What no log tells of: negotiations begun and deliveries accepted as a buyer, since this process began.
         self.counts: Counter[str] = Counter()
+        #: Names and ids of what the agent has ever wanted.
+        self.wanted: set[str] = set()
 
     def say(self, negotiation: Negotiation, trade: Trade, wanted: Wanted | None = None) -> None:
         """Our next message of a negotiation: it is on disk before it leaves."""
@@ -71,6 +76,24 @@ class Trader:
             for name, document in hello.documents:
                 if wanted in (name, document.hex()):
                     yield seller, document
+
+    def is_sought(self, card: Card) -> bool:
+        """Does its card say that it sells what the agent has wanted?"""
+        return any({name, document.hex()} & self.wanted for name, document in card.documents)
+
+    def seller(self, key: bytes, document: bytes, topic: str, *, is_silent: bool = False) -> Seller:
+        """What this node knows of a seller of a document, for its agent to choose by."""
+        board = self.core.board
+        offers = [
+            (item.price, item.weight_ppm)
+            for item in board.announcements(key)
+            if (item.kind, item.id, item.topic) == ("offer", document, topic)
+        ]
+        card = board.card(key)
+        prices = [(price, weight) for each, price, weight in card.prices if each == document] if card else []
+        price, weight_ppm = next(iter(offers + prices), (0, 0))
+        standing = self.standings.of(key)
+        return Seller(self.name(key), key, document, price, weight_ppm, standing, is_silent)
 
     def is_only_document(self, seller: bytes) -> bool:
         """Does it sell one document alone? Of whom sells several nobody could tell what it has put up."""

@@ -10,34 +10,44 @@ from typing import Final
 from troth_protocol.close.claims import CLAIM_EPOCHS
 from troth_protocol.close.execute import Closed
 from troth_protocol.log.book import Stored
+from troth_protocol.log.committee import Committee
 from troth_protocol.log.ops import OPS
 from troth_protocol.log.rows import Claim, Lock
 from troth_protocol.log.state import State
 
 #: What nodes say of themselves: no log tells how often somebody asked, nor what arrived.
 TOLD: Final = ("negotiations", "deliveries")
-_BREACH: Final = "breach"
 
 
 @dataclass
 class Turnover:
-    """Counts of a chain's closes; `paid` is what locks have paid, by (payer, payee), in atomic units."""
+    """Counts of a chain's closes; `paid` is what locks have paid, by (payer, payee), in atomic units.
+
+    `bonded_in` and `bonded_out` count who came into the witness set and who left it.
+    """
 
     ops: Counter[str] = field(default_factory=Counter)
-    offences: Counter[str] = field(default_factory=Counter)
     locks: int = 0
     claims: int = 0
     refunds: int = 0
     auctions: int = 0
+    breaches: int = 0
     evidence: int = 0
+    bonded_in: int = 0
+    bonded_out: int = 0
     paid: Counter[tuple[bytes, bytes]] = field(default_factory=Counter)
 
-    def add(self, before: State, closed: Closed, logs: Mapping[bytes, Sequence[Stored]]) -> None:
-        """One more close: the state before it, what it came to, and the logs of its cut."""
+    def add(
+        self, before: State, closed: Closed, logs: Mapping[bytes, Sequence[Stored]], committee: Committee
+    ) -> None:
+        """One more close: the state before it, what it came to, the logs of its cut, and its witness set."""
         for log in logs.values():
             self.ops.update(OPS.name_of(op) for stored in log for op in stored.entry.ops)
-        self.offences.update(offence.kind for _, offence in closed.offences)
         self.auctions += len(closed.sales)
+        self.breaches += _breaches(closed)
+        old, new = _members(committee), _members(closed.committee)
+        self.bonded_in += len(new - old)
+        self.bonded_out += len(old - new)
         after = closed.state
         self.locks += len(after.tables["locks"].rows.keys() - before.tables["locks"].rows.keys())
         self.claims += len(after.tables["claims"].rows.keys() - before.tables["claims"].rows.keys())
@@ -65,8 +75,17 @@ class Turnover:
             "claims": self.claims,
             "refunds": self.refunds,
             "auctions": self.auctions,
-            "breaches": self.offences[_BREACH],
+            "breaches": self.breaches,
             "evidence": self.evidence,
-            "bonded_in": self.ops["bond"],
-            "bonded_out": self.ops["unbond"],
+            "bonded_in": self.bonded_in,
+            "bonded_out": self.bonded_out,
         }
+
+
+def _breaches(closed: Closed) -> int:
+    """Broken promises that this close has settled."""
+    return sum(len(getattr(settlement, "breaches", ())) for settlement in closed.settlements)
+
+
+def _members(committee: Committee) -> frozenset[bytes]:
+    return frozenset(member.key for member in committee.members)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from troth_node.testing.command import troth
 
+#: What the scenario allows each buyer for prices, in tokens.
+BUDGET = 20
 Kept = tuple[Path, dict[str, object], str]
 
 
@@ -31,6 +33,33 @@ def test_questions_settle_and_emissions_flow(kept: Kept) -> None:
     assert all(line["questions"] > 0 for line in report["forecasters"])
 
 
+def test_signals_are_sold_by_citation_for_a_price_and_at_auction(kept: Kept) -> None:
+    _, report, printed = kept
+    market = report["market"]
+    assert list(market) == [
+        "negotiations",
+        "agreements",
+        "deliveries",
+        "locks",
+        "claims",
+        "refunds",
+        "auctions",
+        "breaches",
+        "evidence",
+        "bonded_in",
+        "bonded_out",
+    ]
+    for name in ("negotiations", "agreements", "deliveries", "locks", "claims", "auctions"):
+        assert market[name] > 0, name
+    assert market["claims"] + market["refunds"] <= market["locks"]
+    assert {line["to"] for line in report["sales"]} <= {"other-delays", "spotter-1"}
+    assert (
+        sum(line["sold"] for line in report["agents"]) == sum(line["amount"] for line in report["sales"]) > 0
+    )
+    assert all(line["bought"] <= BUDGET for line in report["agents"])
+    assert "The market: " in printed
+
+
 def test_the_report_says_what_it_promises(kept: Kept) -> None:
     _, report, _ = kept
     agent, forecaster = report["agents"][0], report["forecasters"][0]
@@ -42,12 +71,12 @@ def test_the_report_says_what_it_promises(kept: Kept) -> None:
 
 
 def test_anybody_verifies_a_store_offline(kept: Kept) -> None:
-    directory, _, _ = kept
+    directory, report, _ = kept
     done = troth("verify", str(directory / "alma"), "--json")
     found = json.loads(done.stdout)
     assert done.returncode == 0
     assert found["ok"]
-    assert found["seals"] == found["epoch"] == 14
+    assert found["seals"] == found["epoch"] == report["epochs"]
     assert found["votes"] >= 4 * found["entries"]
 
 
@@ -56,7 +85,7 @@ def test_a_balance_comes_with_its_proof(kept: Kept) -> None:
     done = troth("balance", str(directory / "alma"), "--json")
     found = json.loads(done.stdout)
     line = next(line for line in report["agents"] if line["name"] == "alma")
-    assert found["seals_verified"] == 14
+    assert found["seals_verified"] == report["epochs"]
     held = int(found["balance"]) + sum(map(int, found["bonds"].values()))
     assert held == round(line["balance_end"] * 10**9)
 

@@ -37,7 +37,7 @@ def table_module():
 
 @pytest.fixture(scope="session")
 def plan():
-    """The default swarm, all of its 324 questions."""
+    """The default swarm, all of its 308 questions."""
     return make_plan(load_scenario(SCENARIO), ROOT, None, 38, None)
 
 

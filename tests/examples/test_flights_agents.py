@@ -4,7 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from troth_node.agent import Accept, Counter, Offer, QuestionView, Quote, Reject, Request, Signal
+from troth_node.agent import (
+    Accept,
+    Auction,
+    Counter,
+    Lot,
+    Offer,
+    QuestionView,
+    Quote,
+    Reject,
+    Request,
+    Result,
+    Signal,
+    Want,
+)
 from troth_node.loader import load_agent
 from troth_node.swarm.scenario import load_scenario, make_plan
 from troth_protocol.insight.prior import validate_ppm
@@ -119,7 +132,7 @@ def test_a_buyer_promises_half_of_what_it_would_cite(agents):
     limit = bruno.limit("flights/features")
     offer = Offer("extractor", b"", QUESTION, "flights/features", limit)
     assert bruno.consider(offer) == Accept()
-    assert bruno.consider(replace(offer, min_weight_ppm=limit + 1)) == Counter(limit)
+    assert bruno.consider(replace(offer, min_weight_ppm=limit + 1)) == Counter(limit, 0)
     assert bruno.consider(replace(offer, min_weight_ppm=limit + 1, round=1)) == Reject()
     assert sum(bruno.limit(document) for document in bruno.inputs) <= 500_000
 
@@ -130,3 +143,98 @@ def test_everybody_attests_the_same(agents):
 
 def test_an_hour_without_departures_counts_as_the_first_outcome(agents):
     assert agents["noise"].attest(replace(QUESTION, subject="LGA 2013-11-28T18:00")) == 0
+
+
+# Prices
+
+LONG = replace(QUESTION, id=b"l" * 32, commit_last=QUESTION.opens + 7)
+
+
+def fresh(plan, name):
+    """An agent that has learnt nothing yet."""
+    (node,) = [node for node in plan.nodes if node.name == name]
+    agent = load_agent(node.reference, plan.root)()
+    agent.open(node.options)
+    return agent
+
+
+def settled(question, income=0, signals=(), sold=0):
+    """How a question ended."""
+    return Result(question, 0, (1,) * 3 if signals else None, tuple(signals), income, 0, 0, 0, income, sold)
+
+
+def test_a_seller_asks_for_what_a_delivery_has_earned(plan):
+    spotter = fresh(plan, "spotter-1")
+    request = Request("apprentice-1", b"", LONG, spotter.documents[0], 10_000)
+    first = spotter.quote(request)
+    assert first.min_weight_ppm == 0
+    for number in range(200):
+        question = replace(LONG, id=number.to_bytes(32, "big"))
+        spotter.quote(replace(request, question=question))
+        spotter.observe(settled(question, sold=2 * first.price))
+    assert 1.2 * first.price < spotter.quote(request).price < 2 * first.price
+    asked = spotter.quote(request).price
+    assert spotter.quote(replace(request, round=1, price=asked - 1)).price == asked - 1
+    assert 0 < spotter.quote(replace(request, round=1, price=1)).price < asked
+
+
+def test_where_commits_close_early_everything_is_sold_by_citation(plan):
+    for name in ("spotter-1", "other-delays"):
+        seller = fresh(plan, name)
+        request = Request("alma", b"", QUESTION, seller.documents[0], 10_000)
+        assert seller.quote(request) == Quote(seller.ask_ppm)
+        assert seller.auction(QUESTION, seller.produce(QUESTION, [])) is None
+
+
+def test_a_scarce_signal_is_auctioned_and_sold_to_nobody_else(plan):
+    seller = fresh(plan, "other-delays")
+    assert seller.quote(Request("alma", b"", LONG, seller.documents[0], 10_000)) is None
+    lot = seller.auction(LONG, seller.produce(LONG, []))
+    assert (lot.units, lot.cap) == (1, 5 * lot.reserve)
+    assert isinstance(lot, Lot)
+
+
+def test_a_buyer_bids_its_share_of_what_a_question_brings(plan):
+    alma = fresh(plan, "alma")
+    want = Want("flights/other_delays", 0, at_auction=True)
+    assert want in alma.wants(LONG)
+    assert want not in alma.wants(QUESTION)
+    auction = Auction("other-delays", b"", LONG, "flights/other_delays", 1, 10**9)
+    before = alma.bid(auction)
+    for _ in range(100):
+        alma.observe(settled(LONG, income=10**9))
+    assert alma.bid(auction) > 3 * before > 0
+    for _ in range(400):
+        alma.observe(settled(LONG, income=-(10**9)))
+    assert alma.bid(auction) == 0
+
+
+def test_a_price_above_the_worth_is_countered_once(plan):
+    apprentice = fresh(plan, "apprentice-1")
+    document = "flights/spotter/JFK/1"
+    most = apprentice.pay_for(document)
+    offer = Offer("spotter-1", b"", LONG, document, 0, price=most)
+    assert apprentice.consider(offer) == Accept()
+    assert apprentice.consider(replace(offer, price=most + 1)) == Counter(0, most)
+    assert apprentice.consider(replace(offer, price=most + 1, round=1)) == Reject()
+
+
+def test_what_was_paid_for_is_not_cited_besides(plan):
+    apprentice = fresh(plan, "apprentice-1")
+    cited = signal("flights/weather", {})
+    paid = replace(signal("flights/spotter/JFK/1", {}), price=5, weight_ppm=0)
+    weights = apprentice.allocate(LONG, [cited, paid], apprentice.forecast(LONG, [cited, paid]))
+    assert weights.keys() == {cited.commit}
+
+
+def test_a_seller_whose_signals_do_harm_is_dropped(plan):
+    carla = fresh(plan, "carla")
+    tip = {"p0": 0, "p1": 0, "p2": 1_000}
+    wanted = [want.document for want in carla.wants(QUESTION)]
+    for number in range(80):
+        question = replace(QUESTION, id=number.to_bytes(32, "big"))
+        signals = [signal("flights/tip", tip, "noise")]
+        forecast = carla.forecast(question, signals)
+        carla.observe(Result(question, 0, forecast.ppm, tuple(signals), 0, 0, 0, 0, 0))
+    assert "flights/tip" in wanted
+    assert "flights/tip" not in [want.document for want in carla.wants(QUESTION)]

@@ -1,10 +1,12 @@
 """The agent API: the base class is a whole agent, and its defaults do what they say."""
 
+from collections import Counter as Tally
 from dataclasses import replace
 
 from troth_node.agent import (
     Accept,
     Agent,
+    Auction,
     Counter,
     Forecast,
     Offer,
@@ -14,8 +16,11 @@ from troth_node.agent import (
     Reject,
     Request,
     Result,
+    Seller,
     Signal,
+    Want,
 )
+from troth_protocol.insight.standing import Earned
 
 QUESTION = QuestionView(
     id=bytes(32),
@@ -119,6 +124,28 @@ def test_citations_follow_past_credit():
 
 def test_without_signals_nobody_is_cited():
     assert Agent().allocate(QUESTION, [], FORECAST) == {}
+
+
+def test_sellers_that_answer_and_were_never_convicted_come_first():
+    bad = Earned(offences=Tally(misdelivery=1))
+    sellers = [
+        Seller("alma", b"", b"", 0, 0, Earned(), is_silent=True),
+        Seller("bruno", b"", b"", 0, 0, bad),
+        Seller("dora", b"", b"", 0, 0, Earned()),
+        Seller("carla", b"", b"", 0, 0, Earned()),
+    ]
+    liked = Agent().prefer(Want("flights/x", 0), sellers)
+    assert [seller.name for seller in liked] == ["carla", "dora", "bruno", "alma"]
+
+
+def test_a_plain_agent_auctions_nothing_and_bids_what_it_would_pay():
+    agent = Agent()
+    assert agent.auction(QUESTION, Production("flights/x", [1], "")) is None
+    assert agent.bid(Auction("weather", b"", QUESTION, "flights/x", 1, 10)) is None
+    agent.pay = 4
+    assert agent.bid(Auction("weather", b"", QUESTION, "flights/x", 1, 10)) == 4
+    agent.budget = 9
+    assert agent.consider(replace(offer(0), price=5)) == Reject()
 
 
 def test_a_price_is_asked_and_paid_up_to_the_budget():

@@ -16,6 +16,7 @@ from troth_protocol.genesis import Phases
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.rows import Question
 from troth_protocol.log.sealed import commit_digest, commit_id
+from troth_protocol.market.card import Announcement, Card
 from troth_protocol.market.document import compose_document
 from troth_protocol.market.library import PATIENCE_TICKS, Fetched, NotFetched
 from troth_protocol.market.trades import BODIES, Deliver, Receipt, Request
@@ -285,3 +286,79 @@ async def test_a_seller_refuses_a_document_that_it_does_not_sell_by():
     await market.play()
     assert [deal.state for deal in market.dealings[ALMA].desk] == ["rejected"]
     assert market.said(Deliver, ALMA) == []
+
+
+class Choosy(Agent):
+    """Remembers whom it could choose from, and prefers the last by name."""
+
+    def prefer(self, want, sellers):
+        self.seen = sellers
+        return sorted(sellers, key=lambda seller: seller.name, reverse=True)
+
+
+async def test_the_agent_chooses_its_seller():
+    market = Market({ALMA: [WEATHER], BRUNO: [WEATHER]}, Choosy())
+    await market.ask()
+    assert [target for target, _ in market.said(Request)] == [BRUNO]
+    assert {seller.document for seller in market.dealings[EMIL].trader.agent.seen} == {WEATHER.id}
+
+
+class Nobody(Agent):
+    """Likes no seller."""
+
+    def prefer(self, want, sellers):
+        return []
+
+
+async def test_whom_the_agent_leaves_out_is_not_asked():
+    market = Market({ALMA: [WEATHER]}, Nobody())
+    await market.ask()
+    assert market.said(Request) == []
+    assert not market.dealings[EMIL].is_waiting(market.view.id)
+
+
+async def test_a_seller_is_shown_with_what_it_asks_and_what_it_was_convicted_of():
+    market = Market({ALMA: [WEATHER]}, Choosy())
+    core, trader = market.stage.core(ALMA), market.dealings[EMIL].trader
+    card = Card("alma", "x", documents=((WEATHER.name, WEATHER.id),), prices=((WEATHER.id, 5, 60_000),))
+    core.board.publish(card)
+    await market.play()
+    shown = trader.seller(market.stage.key(ALMA), WEATHER.id, "coin")
+    assert (shown.price, shown.weight_ppm, shown.standing.net) == (5, 60_000, 0)
+    core.board.announce(Announcement("offer", "coin", WEATHER.name, price=4, weight_ppm=7, id=WEATHER.id))
+    await market.play()
+    shown = trader.seller(market.stage.key(ALMA), WEATHER.id, "coin")
+    assert (shown.price, shown.weight_ppm) == (4, 7)
+    assert trader.seller(market.stage.key(BRUNO), WEATHER.id, "coin").price == 0
+
+
+async def test_a_seller_that_comes_later_is_asked_then():
+    market = Market({ALMA: [WEATHER]})
+    buyer, seller = market.dealings[EMIL], market.stage.key(ALMA)
+    hello = market.stage.core(EMIL).peers.pop(seller)
+    await market.ask()
+    assert market.asked() == []
+    market.stage.core(EMIL).peers[seller] = hello
+    await buyer.meet()
+    await market.play()
+    assert [target for target, _ in market.said(Request)] == [ALMA]
+
+
+async def test_an_answered_question_needs_nobody_more():
+    market = Market({ALMA: [WEATHER]})
+    buyer, seller = market.dealings[EMIL], market.stage.key(ALMA)
+    hello = market.stage.core(EMIL).peers.pop(seller)
+    await market.ask()
+    buyer.buying.stop(market.view.id)
+    market.stage.core(EMIL).peers[seller] = hello
+    await buyer.meet()
+    await market.play()
+    assert market.said(Request) == []
+
+
+async def test_what_is_sought_is_what_was_ever_wanted():
+    market = Market({ALMA: [WEATHER]})
+    await market.ask()
+    trader = market.dealings[EMIL].trader
+    assert trader.is_sought(Card("alma", "x", documents=((WEATHER.name, WEATHER.id),)))
+    assert not trader.is_sought(Card("alma", "x", documents=(("flights/tip", WEATHER.id),)))

@@ -32,13 +32,13 @@ class Links:
 class Cast:
     """Emil, who learns of the others by cards alone."""
 
-    def __init__(self, others=8, fixed=()):
+    def __init__(self, others=8, fixed=(), is_sought=None):
         self.stage = Stage(7)
         self.stage.start()
         self.stage.settle()
         self.links = Links()
         keys = frozenset(self.stage.key(agent) for agent in fixed)
-        self.exchange = PeerExchange(self.stage.core(EMIL), self.links, LISTEN, keys, others)
+        self.exchange = PeerExchange(self.stage.core(EMIL), self.links, LISTEN, keys, others, is_sought)
 
     def hears(self, agent, *endpoints, **fields):
         keys = self.stage.seats[agent].keys
@@ -68,6 +68,13 @@ def test_no_more_than_so_many_others_and_who_is_linked_stays():
     cast.hears(FINN, address(FINN))
     cast.hears(GUST, address(GUST))
     assert cast.linked() == {FINN: address(FINN)}
+
+
+def test_whoever_sells_what_is_sought_comes_first():
+    cast = Cast(others=1, is_sought=lambda card: card.name == f"agent {GUST}")
+    cast.hears(FINN, address(FINN))
+    cast.hears(GUST, address(GUST))
+    assert cast.linked() == {GUST: address(GUST)}
 
 
 def test_a_peer_that_moves_is_followed():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from troth_node.swarm.scenario import ScenarioError, load_scenario, make_plan
+from troth_node.swarm.scenario import ATOMS, ScenarioError, load_scenario, make_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,15 @@ def test_nothing_is_pruned_before_the_end_of_a_run(flights, epochs, kept):
 
 def test_a_short_run_opens_what_it_can_settle(flights):
     plan = make_plan(flights, ROOT, None, 14, None)
-    assert [topic.questions for topic in plan.genesis.topics] == [16, 16, 16]
+    assert [topic.questions for topic in plan.genesis.topics] == [16, 0, 16]
+    longer = make_plan(flights, ROOT, None, 16, None)
+    assert [topic.questions for topic in longer.genesis.topics] == [24, 8, 24]
+
+
+def test_a_budget_is_in_tokens_for_the_cast_and_for_extras(flights):
+    budgets = {node.name: node.budget for node in make_plan(flights, ROOT, 14, 37, None).nodes}
+    assert budgets["alma"] == budgets["apprentice-1"] == budgets["apprentice-2"] == 20 * ATOMS
+    assert budgets["bruno"] is None
 
 
 def test_the_seed_makes_the_keys(flights):

@@ -22,7 +22,8 @@ from troth_node.transport.settings import OTHERS
 @click.option(
     "--budget",
     metavar="TOKENS",
-    help="What the agent may spend on prices in all, promises and bids included (default: as its class says).",
+    help="What the agent may spend on prices in all, promises, bids and earlier runs included "
+    "(default: as its class says).",
 )
 @click.option("--name", default="", help="The name that peers are shown.")
 @click.option(

@@ -112,8 +112,6 @@ class Child:
         self.home = home
         self.pipes = pipes
         self.agent: Agent = load_agent(node.reference, plan.root)()
-        if node.budget is not None:
-            self.agent.budget = node.budget
         self.player: Player | None = None
 
     async def run(self) -> None:
@@ -124,6 +122,8 @@ class Child:
                 nursery.start_soon(self._stop_on_signal, nursery.cancel_scope)
                 await nursery.start(network.serve)
                 await trio.to_thread.run_sync(self.agent.open, dict(self.node.options))
+                if self.node.budget is not None:
+                    self.agent.budget = self.node.budget
                 runtime = Runtime(
                     disk,
                     network,

@@ -102,10 +102,10 @@ class _Shell:
         """Everything is carried out anyway."""
 
 
-def bazaar_genesis(witnesses: int, commit: int = 4, traders: int = 2) -> Genesis:
-    """One question, whose commits are open for so many epochs; everybody has an agent bond."""
+def bazaar_genesis(witnesses: int, commit: int = 4, traders: int = 2, questions: int = 1) -> Genesis:
+    """So many questions at once, whose commits are open for so many epochs; everybody has an agent bond."""
     phases = Phases(commit=commit, attest=2, reveal=2, attest_reveal=2)
-    topic = replace(COIN, first=2, questions=1, phases=phases)
+    topic = replace(COIN, first=2, questions=questions, per_epoch=questions, phases=phases)
     genesis = sample_genesis(witnesses + traders, witnesses, topics=(topic,))
     return replace(genesis, holders=tuple(replace(holder, agent=BOND) for holder in genesis.holders))
 
@@ -121,6 +121,7 @@ class Bazaar(Stage):
         witnesses: int = 1,
         commit: int = 4,
         cast: tuple[type[Seller], *tuple[type[Buyer], ...]] = (Seller, Buyer),
+        questions: int = 1,
     ) -> None:
         self.seller, self.buyer = witnesses, witnesses + 1
         self.is_cheating = is_cheating
@@ -132,7 +133,7 @@ class Bazaar(Stage):
         self._ops: dict[bytes, str] = {}
         self._running: set[int] = set()
         self._writing: int | None = None
-        genesis = bazaar_genesis(witnesses, commit, len(cast))
+        genesis = bazaar_genesis(witnesses, commit, len(cast), questions)
         super().__init__(witnesses + len(cast), witnesses, genesis=genesis)
         self.documents[self.seller] = own_documents(cast[0]())
 

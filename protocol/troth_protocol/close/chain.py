@@ -167,7 +167,7 @@ class Chain:
         row = encode([SIGNED_SEAL.encode(signed), closed.committee.encode()])
         self.out.persist("seals", key, row, lazy=True)
         self.out.persist("cuts", cut.root, cut.data, lazy=True)
-        self.out.persist("results", key, pack_rows(_result_rows(closed)), lazy=True)
+        self.out.persist("results", key, pack_rows(result_rows(closed)), lazy=True)
         self._persist_state(closed.state, self.state)
         self.out.persist("chain", b"sealed", key, lazy=True)
         self._prune(self._horizon(self.epoch))
@@ -220,7 +220,8 @@ class Chain:
         self.book = self._open_book()
 
 
-def _result_rows(closed: Closed) -> Iterable[Value]:
+def result_rows(closed: Closed) -> Iterable[Value]:
+    """What a close has come to, row by row: settlements, sales, offences."""
     for settlement in closed.settlements:
         yield from settlement_rows(settlement)
     for sale in closed.sales:

@@ -19,7 +19,8 @@ class Earned:
 
     `won` and `lost` are net emissions of its forecasts; `income` is what `payers` paid for citing its contributions in
     `deliveries` citations; `paid` what it passed on to those it cited; `attested` and `penalty` what votes on
-    outcomes brought and cost; `offences` counts convictions by kind. Citing oneself counts for nothing.
+    outcomes brought and cost; `offences` counts convictions by kind. Citing oneself counts for nothing. `auctioned` is
+    what winners of its auctions had locked for it; what it has claimed of that no result tells, so it is not in `net`.
     """
 
     forecasts: int = 0
@@ -34,6 +35,7 @@ class Earned:
     penalty: int = 0
     offences: Counter[str] = field(default_factory=Counter)
     slashed: int = 0
+    auctioned: int = 0
 
     @property
     def net(self) -> int:
@@ -45,12 +47,17 @@ class Earned:
 def tally(rows: Iterable[Value], found: dict[bytes, Earned]) -> None:
     """Add the rows of a close's results to what is `found` of each key. Raises Invalid("bad_row") for anything else.
 
-    Rows are those of `settlement_rows`, and ["offence", id, offence].
+    Rows are those of `settlement_rows` and `sale_rows`, and ["offence", id, offence].
     """
+    seller = Earned()
     for row in rows:
         match row:
             case ["settlement", bytes(), dict()]:
                 pass
+            case ["auction", bytes(), {"seller": bytes(key)}]:
+                seller = _of(found, key)
+            case ["bid", bytes(), [bytes(), list(), str(paid), str(), str()]]:
+                seller.auctioned += decode_amount(paid)
             case ["forecast", bytes(), {"author": bytes(author), "net": list(net)}]:
                 _forecast(_of(found, author), *_signed(net))
             case ["payment", bytes(), [bytes(payer), bytes(payee), bytes(), bytes(), str(amount)]]:

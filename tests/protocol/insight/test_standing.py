@@ -15,6 +15,7 @@ from troth_protocol.insight.results import (
 from troth_protocol.insight.standing import Earned
 from troth_protocol.insight.standing import tally as tally_into
 from troth_protocol.log.rows import TABLES, Offence
+from troth_protocol.market.sale import BidLine, Sale, sale_rows
 from troth_protocol.wire.crypto import digest
 
 ALMA, BRUNO, CARLA, Q, C = (digest(name.encode()) for name in ("alma", "bruno", "carla", "q", "c"))
@@ -62,6 +63,13 @@ def test_offences_count_by_kind():
     assert (found[CARLA].slashed, found[CARLA].net) == (100, -100)
 
 
+def test_what_was_locked_at_an_auction_is_its_sellers_but_not_earned_yet():
+    bids = (BidLine(BRUNO, 9, 7, 3, 0), BidLine(CARLA, None, 0, 0, 10))
+    found = tally(sale_rows(Sale(Q, ALMA, C, 1, 7, 7, 0, bids)))
+    assert found.keys() == {ALMA}
+    assert (found[ALMA].auctioned, found[ALMA].net) == (7, 0)
+
+
 def test_whoever_no_result_names_has_earned_nothing():
     assert tally([]) == {}
     assert Earned().net == 0
@@ -75,6 +83,8 @@ def test_whoever_no_result_names_has_earned_nothing():
         ["gift", Q, []],
         ["payment", Q, [ALMA, BRUNO]],
         ["forecast", Q, {"author": ALMA, "net": ["1"]}],
+        ["auction", Q, {}],
+        ["bid", Q, [ALMA, [], 7, "0", "0"]],
         ["attester", Q, [ALMA, [], [1, 2]]],
     ],
 )
