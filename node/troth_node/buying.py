@@ -199,15 +199,7 @@ class Buying:
         wanted, view = self._purchases.get(negotiation.id), views.get(negotiation.request.question)
         if wanted is None or view is None:
             return
-        offer = strategy.Offer(
-            seller=self.trader.name(negotiation.peer),
-            seller_key=negotiation.peer,
-            question=view,
-            document=wanted.name,
-            min_weight_ppm=terms.min_weight_ppm,
-            round=(negotiation.rounds - 1) // 2,
-            price=terms.price,
-        )
+        offer = self._offer(negotiation, terms, wanted, view)
         decision = await self.trader.call(self.trader.agent.consider, offer)
         match decision:
             case strategy.Accept() if terms.floor == 0 and self._promise(negotiation):
@@ -219,6 +211,19 @@ class Buying:
             case _:
                 trade = negotiation.reject("too dear")
         self.trader.say(negotiation, trade)
+
+    def _offer(
+        self, negotiation: Negotiation, terms: Terms, wanted: Wanted, view: QuestionView
+    ) -> strategy.Offer:
+        return strategy.Offer(
+            seller=self.trader.name(negotiation.peer),
+            seller_key=negotiation.peer,
+            question=view,
+            document=wanted.name,
+            min_weight_ppm=terms.min_weight_ppm,
+            round=(negotiation.rounds - 1) // 2,
+            price=terms.price,
+        )
 
     def _promise(self, negotiation: Negotiation) -> bool:
         """Is the price free, and has the budget room for it? Then it is held from now on."""
