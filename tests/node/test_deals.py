@@ -140,13 +140,23 @@ def test_rows_are_gone_when_the_desk_has_forgotten():
         assert rows(bazaar, agent) == []
 
 
+def test_restarts_do_not_prolong_what_is_over():
+    bazaar = Bazaar()
+    bazaar.run(epochs=6)
+    while states(bazaar, BUYER):
+        assert bazaar.core(BUYER).epoch < 14
+        reborn(bazaar, BUYER)
+        bazaar.close()
+    assert rows(bazaar, BUYER) == []
+
+
 def test_a_negotiation_that_cannot_be_read_is_forgotten():
     bazaar = given()
     disk = bazaar.seats[SELLER].disk
     for key, _ in rows(bazaar, SELLER)[1:]:
         del disk.tables[TABLE][key]
     [(key, _)] = rows(bazaar, SELLER)
-    disk.tables[TABLE][key] = encode([[[b"junk", bytes(64)]], []])
+    disk.tables[TABLE][key] = encode([[[b"junk", bytes(64)]], 1, []])
     with capture_logs() as lines:
         Deals(bazaar.core(SELLER), desk_of(bazaar, SELLER))
     assert [line["event"] for line in lines] == ["negotiation forgotten"]
@@ -154,7 +164,7 @@ def test_a_negotiation_that_cannot_be_read_is_forgotten():
     assert rows(bazaar, SELLER) == []
 
 
-@pytest.mark.parametrize("row", [True, [[], [], []], [[b"no pair"], []]])
+@pytest.mark.parametrize("row", [True, [[], 1, [], []], [[b"no pair"], 1, []]])
 def test_a_damaged_row_is_said_so(row):
     bazaar = given()
     disk = bazaar.seats[SELLER].disk
