@@ -28,6 +28,7 @@ from troth_node.agent import (
     QuestionView,
     Request,
     Result,
+    Seller,
     Signal,
     Want,
 )
@@ -39,6 +40,7 @@ from troth_protocol.genesis import Topic
 from troth_protocol.insight.flow import FlowNode, FlowResult, Record, flow, rise
 from troth_protocol.insight.prior import compute_prior
 from troth_protocol.insight.score import Scores, Wager, score_question
+from troth_protocol.insight.standing import Earned
 from troth_protocol.market.auction import Award, compute_winners
 from troth_protocol.market.auction import Offer as BidOffer
 from troth_protocol.wire.codec import Value, encode
@@ -187,9 +189,12 @@ class Economy:
     ) -> None:
         """Add the signal of the first seller that agrees, if the buyer can still promise the weight."""
         room = PPM - sum(signal.weight_ppm for signal in signals)
-        for seller, agent in self.agents.items():
-            if want.document not in agent.documents or want.seller not in {None, seller}:
-                continue
+        able = [
+            Seller(seller, self.nodes[seller].keys.public, b"", 0, 0, Earned())
+            for seller, agent in self.agents.items()
+            if want.document in agent.documents and want.seller in {None, seller}
+        ]
+        for seller in [each.name for each in self.agents[buyer].prefer(want, able)]:
             made = self._contribute(question, seller, waiting)
             if made is None or not isinstance(made.output, Production):
                 continue

@@ -41,6 +41,7 @@ DEFAULT_WRITTEN = ("meaning",)
 #: Records that are no op, message or row of a table: what is signed, and what is nested in those.
 OBJECTS: Mapping[str, Record[Any]] = {
     "header": entry.HEADER,
+    "sponsored": ops.SPONSORED,
     "signed_header": entry.SIGNED_HEADER,
     "entry": entry._WIRE,  # noqa: SLF001 - the layout is the code's own affair, its text is not
     "vote": vote.VOTE,

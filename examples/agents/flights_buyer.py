@@ -30,6 +30,7 @@ from troth_node.agent import (
     QuestionView,
     Reject,
     Result,
+    Seller,
     Signal,
     Want,
 )
@@ -101,12 +102,19 @@ class Buyer(FlightsAgent):
             if document in self.bids and is_for_sale(AUCTION, question)
             else Want(document, self.limit(document) // 2, seller or None)
             for document, _, seller in split
-            if not self.is_dropped(document)
         ]
 
-    def is_dropped(self, document: str) -> bool:
-        """Has what was bought under this name done harm for long enough?"""
-        source = self.sources.get(document, "")
+    def prefer(self, want: Want, sellers: Sequence[Seller]) -> list[Seller]:
+        """Nobody who was ever convicted, and nobody by whom it has lost for long enough."""
+        liked = super().prefer(want, sellers)
+        return [
+            seller
+            for seller in liked
+            if not seller.standing.offences and not self.is_dropped(f"{want.document}@{seller.name}")
+        ]
+
+    def is_dropped(self, source: str) -> bool:
+        """Has what was bought from there done harm for long enough?"""
         rounds = self._credited.get(source, 0)
         return rounds >= TRIAL_ROUNDS and self._credit[source] < -HARM_NATS * rounds
 

@@ -1,9 +1,10 @@
 """The agent: the strategy of a node. Override what your agent knows better; everything else has a default.
 
 The runtime calls one method at a time, in a worker thread, in this order: `open` once; then for every question `wants`,
-`quote` and `consider` while it is negotiated, `produce` or `forecast` followed by `allocate` while commits are open,
-`attest` when its event is over, `observe` when its outcome is sealed; `report` at the end. A method may take tens of
-milliseconds. Given the same options (the seed among them) and the same calls, an agent does the same again.
+`prefer`, `quote`, `consider` and `bid` while it is negotiated, `produce` (then `auction`) or `forecast` followed by
+`allocate` while commits are open, `attest` when its event is over, `observe` when its outcome is sealed; `bonds` and
+`asks` when an epoch opens; `report` at the end. A method may take tens of milliseconds. Given the same options (the
+seed among them) and the same calls, an agent does the same again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | 
 class QuestionView:
     """A question as an agent sees it: `subject` is what it asks about, such as "JFK 2013-09-05T15:00".
 
-    Commits are open from epoch `opens` to `commit_last`; `prior_ppm` is one probability per outcome, in ppm.
+    Commits are open from epoch `opens` to `commit_last`; `prior_ppm` is one probability per outcome, in ppm. A
+    sponsored one has the key of its `asker` and the `bounty` that is left; `topic` and `subject` are the asker's words.
     """
 
     id: bytes
@@ -37,6 +39,46 @@ class QuestionView:
     prior_ppm: tuple[int, ...]
     opens: int
     commit_last: int
+    asker: bytes | None = None
+    bounty: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """An agent's own account when an epoch opens, amounts in atomic units.
+
+    `balance` is what it can spend now; `bonds` are by role, `unbonding` is what has yet to leave. `is_witness` tells of
+    the open epoch, `is_left_out` that its witness bond carries no weight because it was silent for too long. `asking`
+    are the texts of its own questions that are under way.
+    """
+
+    epoch: int
+    balance: int
+    bonds: Mapping[str, int]
+    unbonding: int
+    is_witness: bool
+    is_left_out: bool
+    asking: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to sponsor: gains are paid from the `bounty`, losses flow into it, and the rest returns.
+
+    It opens `ahead` epochs from now. Without `prior_ppm` all outcomes are alike. Whoever knows no more than the prior
+    is paid nothing, so a prior that says what the asker knows already buys the most. Phases are in epochs.
+    """
+
+    text: str
+    outcomes: tuple[str, ...]
+    bounty: int
+    prior_ppm: tuple[int, ...] | None = None
+    topic: str = ""
+    ahead: int = 3
+    commit: int = 2
+    attest: int = 2
+    reveal: int = 2
+    attest_reveal: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +245,7 @@ class Result:
     `outcome` is None when the oracle voided the question. `income` is its net emission (negative if it lost) and what
     others paid to cite it, `paid` what it paid to those it cites, `wager` and `back` what it staked and got back;
     `net` = income − paid + back − wager. `sold` is what its signal was bought for, `bought` what signals have cost it,
-    by fixed prices and at auctions.
+    by fixed prices and at auctions. `returned` is what came back of the bounty, if it was this agent that asked.
     """
 
     question: QuestionView
@@ -217,6 +259,7 @@ class Result:
     net: int
     sold: int = 0
     bought: int = 0
+    returned: int = 0
 
 
 class Agent:
@@ -270,6 +313,19 @@ class Agent:
         """Whether to buy by this text, which a seller means by that name. Default: yes, unless it ships another one."""
         own = self.describe(document)
         return own is None or own == text
+
+    def bonds(self, means: Means) -> Mapping[str, int]:
+        """The bonds that it wants to hold now, by role ("witness", "attester", "agent"), in atomic units.
+
+        Called when an epoch opens; the difference is bonded or unbonded, and a role that is not named stays as it is.
+        A bond carries weight from the epoch after next on; what is unbonded is free once no evidence of it counts any
+        more. Default: none is named.
+        """
+        return {}
+
+    def asks(self, means: Means) -> list[Ask]:
+        """Questions to sponsor now, called when an epoch opens. Default: none."""
+        return []
 
     def wants(self, question: QuestionView) -> list[Want]:
         """What to buy for this question. Default: nothing."""

@@ -13,10 +13,10 @@ from troth_protocol.close.light import genesis_checkpoint
 from troth_protocol.close.seal import SIGNED_SEAL, SignedSeal
 from troth_protocol.core import TABLES
 from troth_protocol.errors import Invalid
-from troth_protocol.genesis import load_genesis
+from troth_protocol.genesis import Genesis, load_genesis
 from troth_protocol.log.keep import epoch_key, unpack_stored
 from troth_protocol.log.ops import OPS
-from troth_protocol.log.rows import Account
+from troth_protocol.log.rows import Account, Question
 from troth_protocol.log.state import State, load_row
 from troth_protocol.wire.codec import Value, decode, encode
 
@@ -52,6 +52,10 @@ class AccountProof:
             "key": self.key.hex(),
             "balance": str(account.balance),
             "bonds": {role: str(account.bond(role)) for role in ("witness", "attester", "agent")},
+            "unbonding": [
+                {"role": role, "amount": str(amount), "leaves": leaves}
+                for role, amount, leaves in account.unbonding
+            ],
             "seq": account.seq,
             "head": account.head.hex(),
             "incarnation": account.incarnation,
@@ -97,6 +101,69 @@ def prove_account(path: Path, genesis: bytes, key: bytes) -> AccountProof:
     if not isinstance(row, Account):
         raise Invalid("bad_branch", "the proof is not of an account")
     return AccountProof(key, row, checkpoint.epoch, len(seals), proof)
+
+
+class OpenQuestion(TypedDict):
+    """A question under way as `troth questions` shows it; `asker` is None for a standing one.
+
+    Amounts are in atomic units; of a bounty the `pot` is set aside for what forecasts earn.
+    """
+
+    id: str
+    topic: str
+    text: str
+    outcomes: list[str]
+    prior_ppm: list[int]
+    opens: int
+    closes: int
+    round: int
+    phase: str
+    pot: str
+    asker: str | None
+    bounty: str
+
+
+def open_questions(path: Path, genesis: bytes) -> list[OpenQuestion]:
+    """The questions of the newest sealed state, by the epoch that closes them; StoreError or Invalid on damage."""
+    document = load_genesis(genesis)
+    with Store.open(path, TABLES) as store:
+        state = read_state(store)
+    if not state.tables["totals"].rows:
+        raise Invalid("no_seal", "this node has not run yet")
+    epoch = state.totals().epoch + 1
+    rows = sorted(state.items("questions", Question), key=lambda item: (item[1].closes(), item[0]))
+    return [_shown(document, key, row, epoch) for key, row in rows]
+
+
+def _shown(genesis: Genesis, key: bytes, row: Question, epoch: int) -> OpenQuestion:
+    topic = genesis.topic(row.topic) if row.asker is None else None
+    return OpenQuestion(
+        id=key.hex(),
+        topic=row.topic,
+        text=(row.text or "") if topic is None else topic.question_text(row.index),
+        outcomes=list((row.outcomes or ()) if topic is None else topic.outcomes),
+        prior_ppm=list(row.prior),
+        opens=row.opens,
+        closes=row.closes(),
+        round=row.round,
+        phase=_phase(row, epoch),
+        pot=str(row.pot),
+        asker=None if row.asker is None else row.asker.hex(),
+        bounty="0" if row.bounty is None else str(row.bounty + row.pot),
+    )
+
+
+def _phase(row: Question, epoch: int) -> str:
+    if epoch < row.opens:
+        return "asked"
+    for name, is_open in (
+        ("commit", row.is_commit_open(epoch)),
+        ("attest", row.is_attest_open(epoch)),
+        ("reveal", row.is_reveal_open(epoch)),
+    ):
+        if is_open:
+            return name
+    return "attest-reveal"
 
 
 class LoggedEntry(TypedDict):

@@ -6,7 +6,7 @@ One job at a time, in order; a slow agent's methods run in a worker thread, ever
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
@@ -20,6 +20,7 @@ from troth_node.duties import Duties
 from troth_node.payload import validate_payload
 from troth_node.presence import announce_wants
 from troth_node.runtime import Runtime
+from troth_node.stakes import Stakes, sponsored_view
 from troth_protocol.core import EpochOpened, PeerHello, Ticked, Traded
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.contribution import RATIONALE_MAX_BYTES, Contribution
@@ -56,17 +57,19 @@ class Play:
 class Player:
     """Runs one agent on one node."""
 
-    def __init__(self, runtime: Runtime, agent: Agent) -> None:
+    def __init__(self, runtime: Runtime, agent: Agent, bonds: Mapping[str, int] | None = None) -> None:
+        """`bonds` are held whatever the agent says of those roles."""
         self.runtime = runtime
         self.core = runtime.core
         self.agent = agent
         self.duties = Duties(self.core)
         self.duties.on_refused = self._refused
         self.dealings = Dealings(runtime, agent, self.duties, self.call)
+        self.stakes = Stakes(self.core, agent, self.call, bonds or {})
         self.plays: dict[bytes, Play] = {}
         self._jobs: deque[Job] = deque()
         self._is_working = False
-        self.core.is_busy = self.is_busy
+        self.core.pace.is_busy = self.is_busy
         self._more = trio.Event()
 
     async def call(self, method: Callable[..., T], *arguments: object) -> T:
@@ -80,12 +83,14 @@ class Player:
         match event:
             case Finalized():
                 self.duties.notice(event)
+                self.stakes.notice(event)
                 self.dealings.step()
                 self._add(self._deliver)
             case Credited():
                 self.dealings.exchanges.credited(event)
             case Refused():
                 self.duties.notice(event)
+                self.stakes.notice(event)
             case Ticked():
                 if self.dealings.step():
                     self._add(self._collect)
@@ -142,13 +147,15 @@ class Player:
         self.dealings.expire()
         for key, question in self.core.chain.state.items("questions", Question):
             if question.is_commit_open(event.epoch) and key not in self.plays:
-                await self._guarded(partial(self._open, key, question))
+                await self._guarded(partial(self._open, key, question))  # what anybody asks may be strange
         await self.dealings.advance({key: play.view for key, play in self.plays.items()})
         await self._deliver()
         await self._collect()
         await self._attest()
         for settlement in event.closed.settlements if event.closed else ():
-            await self._observe(settlement)
+            await self._guarded(partial(self._observe, settlement))
+        await self._guarded(self.stakes.advance)
+        self.runtime.kick()
         for key in [key for key in self.plays if key not in self.core.chain.state.tables["questions"].rows]:
             del self.plays[key]  # settled while this node was away
 
@@ -171,6 +178,8 @@ class Player:
         self.runtime.kick()
 
     def _view(self, key: bytes, question: Question) -> QuestionView:
+        if question.asker is not None:
+            return sponsored_view(key, question)
         topic = self.core.genesis.topic(question.topic)
         return QuestionView(
             id=key,
@@ -301,13 +310,16 @@ class Player:
 
     async def _attest(self) -> None:
         for key in self.duties.due_votes():
-            play = self.plays.get(key)
-            view = play.view if play else self._view(key, self.core.chain.state.question(key))
-            outcome = await self.call(self.agent.attest, view)
-            question = self.core.chain.state.find("questions", key, Question)
-            if outcome is not None and question is not None and question.is_attest_open(self.core.epoch):
-                self.duties.attest(key, outcome)
-                self.runtime.kick()
+            await self._guarded(partial(self._vote, key))
+
+    async def _vote(self, key: bytes) -> None:
+        play = self.plays.get(key)
+        view = play.view if play else self._view(key, self.core.chain.state.question(key))
+        outcome = await self.call(self.agent.attest, view)
+        question = self.core.chain.state.find("questions", key, Question)
+        if outcome is not None and question is not None and question.is_attest_open(self.core.epoch):
+            self.duties.attest(key, outcome)
+            self.runtime.kick()
 
     async def _observe(self, settlement: Settlement) -> None:
         if settlement.revote:
@@ -336,6 +348,7 @@ class Player:
             net=income - paid + back - wager,
             sold=sold,
             bought=sum(signal.price for signal in play.signals.values()),
+            returned=settlement.returned if settlement.asker == me else 0,
         )
 
     def report(self) -> dict[str, Json]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,7 @@ from troth_node.transport.settings import OTHERS
 from troth_protocol.close.docket import Accusation
 from troth_protocol.core import EpochOpened, PeerFault, PeerHello, Restoring
 from troth_protocol.errors import TrothError
+from troth_protocol.insight.results import Settlement
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class NodeSettings:
     others: int = OTHERS
     is_on_lan: bool = False
     budget: int | None = None
+    bonds: Mapping[str, int] = field(default_factory=dict)
 
 
 class NodeError(TrothError):
@@ -93,7 +95,7 @@ async def _run(settings: NodeSettings, network: Network, runtime: Runtime, agent
         for key, address in settings.peers:
             if key != network.public:  # a bootstrap list may name every node
                 network.connect(key, address)
-        player = Player(runtime, agent)
+        player = Player(runtime, agent, settings.bonds)
         runtime.listeners += [player, _Teller(), *_discovery(settings, network, runtime, player)]
         if settings.is_on_lan:
             nursery.start_soon(_find_on_lan, settings, network, runtime)
@@ -155,6 +157,7 @@ class _Teller:
                     settled=len(closed.settlements) if closed else None,
                     punished=len(closed.offences) if closed else None,
                 )
+                self._tell_sponsored(closed.settlements if closed else ())
             case PeerHello():
                 log.info("peer", name=event.hello.name, key=event.peer.hex()[:16], epoch=event.hello.epoch)
             case PeerFault():
@@ -171,6 +174,17 @@ class _Teller:
                 log.warning("restored: signing nothing for now", until_epoch=event.until)
             case _:
                 pass
+
+    def _tell_sponsored(self, settlements: Sequence[Settlement]) -> None:
+        for item in settlements:
+            if item.asker is not None and not item.revote:
+                log.info(
+                    "sponsored question settled",
+                    question=item.question.hex()[:16],
+                    asker=item.asker.hex()[:16],
+                    outcome=item.outcome,
+                    returned=item.returned,
+                )
 
 
 def configure_log(*, is_json: bool) -> None:

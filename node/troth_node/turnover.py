@@ -65,11 +65,11 @@ class Turnover:
     def counts(self, told: Mapping[str, int]) -> dict[str, int]:
         """The market in numbers; `told` are those of `TOLD`.
 
-        An agreement on a price alone leaves no other trace in a log than its lock.
+        An agreement on a price alone leaves no other trace than its lock, which the buyer or an auction made.
         """
         return {
             "negotiations": told.get("negotiations", 0),
-            "agreements": self.ops["agree"] + self.ops["lock"],
+            "agreements": self.ops["agree"] + self.locks,
             "deliveries": told.get("deliveries", 0),
             "locks": self.locks,
             "claims": self.claims,

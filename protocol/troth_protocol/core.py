@@ -18,6 +18,7 @@ from troth_protocol.close.early import Early
 from troth_protocol.close.execute import Closed
 from troth_protocol.close.feed import Feed
 from troth_protocol.close.follower import Follower
+from troth_protocol.close.pace import Pace
 from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.close.serve import Server
@@ -87,12 +88,6 @@ __all__ = [
 TICK_MS: Final = 250
 #: Entries sent in answer to one refusal; the next one names what is missing then.
 SUPPLY_MAX: Final = 16
-#: How often a witness may put off its freeze while entries keep coming or its own agent is at work, and by how much:
-#: a quarter of an epoch, at most HOLD_MS. Whoever spams can stretch an epoch by no more than their product.
-HOLDS_MAX: Final = 12
-HOLD_MS: Final = 500
-#: So many ticks without a new entry mean that authors have nothing more to say.
-QUIET_TICKS: Final = 2
 #: Tables that hold what the core asks to persist; the shell creates them.
 TABLES: Final = (
     "chain",
@@ -141,10 +136,8 @@ class Core:
         self.check = StartCheck(self.chain, self.author, profile, self.out, self._links, self._cleared)
         self._early = Early()
         self._ticks = 0
-        self._holds = 0
-        self._quiet_ticks = 0
         self._is_lingering = False
-        self.is_busy: Callable[[], bool] | None = None
+        self.pace = Pace(genesis.pacing.epoch_ms, is_patient=profile.is_patient)
         self._handlers = cast("Mapping[type[Message], Callable[[bytes, Message], None]]", self._table())
 
     def _table(self) -> Mapping[type[Message], object]:
@@ -257,17 +250,11 @@ class Core:
         self._check_sealed()
 
     def _pace(self, closer: Closer) -> None:
-        """Pacing is each witness's own affair: while authors are at it, it holds the epoch open a little longer."""
-        self._holds += 1
-        if self._is_working() and self._holds <= HOLDS_MAX:
-            self.out.timer(f"pace:{self.epoch}", min(self.genesis.pacing.epoch_ms // 4, HOLD_MS))
-        else:
+        hold_ms = self.pace.hold_ms()
+        if hold_ms is None:
             closer.freeze()
-
-    def _is_working(self) -> bool:
-        """Are authors that we vote for, or is our own agent, not done with this epoch?"""
-        is_early = self.profile.is_patient and self._quiet_ticks < QUIET_TICKS
-        return is_early or (self.is_busy is not None and self.is_busy())
+        else:
+            self.out.timer(f"pace:{self.epoch}", hold_ms)
 
     def submit(self, ops: tuple[Op, ...], deps: tuple[bytes, ...] = ()) -> int:
         """Queue ops for this node's own log; later notices name them by the number returned."""
@@ -304,8 +291,7 @@ class Core:
         self.board.opened()
         self.witness = self.closer = None
         self.check.opened()
-        self._holds = 0
-        self._quiet_ticks = QUIET_TICKS
+        self.pace.opened()
         self.feed = Feed(self.chain.book, self.out)
         self.author.is_allowed = self.check.may_sign()
         self.author.open(self.chain.book)
@@ -392,7 +378,7 @@ class Core:
         self._ticks += 1
         self.out.timer("tick", TICK_MS)
         self.check.ask()
-        self._quiet_ticks += 1
+        self.pace.tick()
         self.feed.flush()
         if self._ticks % 2 == 0:
             self.author.resend_late()
@@ -430,7 +416,7 @@ class Core:
         elif self.witness is None:
             self.watch.entry(entry, ())
         else:
-            self._quiet_ticks = 0
+            self.pace.heard()
             self.witness.submit(peer, entry)
 
     def _on_vote(self, peer: bytes, message: VoteFor) -> None:

@@ -27,6 +27,8 @@ from troth_protocol.wire.schema import (
 )
 
 PROTOCOL_VERSION = 1
+#: A witness bond below one in this many of the total carries no weight.
+WITNESS_SHARE = 1000
 _DOMAIN = b"troth/genesis/1"
 HOUR_MAX = 23
 KAPPA_MAX_PPM = PPM // 2
@@ -35,6 +37,8 @@ OUTCOMES_MAX = 64
 EMISSION_MAX_PPM = PPM // 2
 BATCHES_MAX = 10_000
 BATCH_MAX = 10_000
+PHASE_MAX_EPOCHS = 1000
+ASKS_MAX = 1000
 
 #: Rules that share a fixed pot and are there for comparison; a topic that names none is scored by `kelly`.
 RuleName: TypeAlias = Literal["nawm", "posterior", "wswm"]
@@ -140,7 +144,10 @@ class Pacing:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The mechanism's parameters; amounts in atomic units, shares in parts per million."""
+    """The mechanism's parameters; amounts in atomic units, shares in parts per million.
+
+    `asks_max` and `min_bounty`, together, may be left out: then nobody can sponsor a question.
+    """
 
     fee: int
     creation_fee: int
@@ -163,6 +170,8 @@ class Rules:
     signals_max: int
     mint_per_epoch: int
     mint_epochs: int
+    asks_max: int | None = None
+    min_bounty: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +213,9 @@ def network_id(payload: bytes) -> bytes:
 
 _SHARE = uint(PPM)
 _PHASES = Record(
-    "phases", Phases, {name: uint(1000) for name in ("commit", "attest", "reveal", "attest_reveal")}
+    "phases",
+    Phases,
+    {name: uint(PHASE_MAX_EPOCHS) for name in ("commit", "attest", "reveal", "attest_reveal")},
 )
 _HOLDER = Record(
     "holder",
@@ -264,6 +275,8 @@ _RULES = Record(
         "signals_max": uint(64),
         "mint_per_epoch": AMOUNT,
         "mint_epochs": uint(),
+        "asks_max": optional(uint(ASKS_MAX)),
+        "min_bounty": optional(AMOUNT),
     },
 )
 GENESIS = Record(
@@ -312,14 +325,21 @@ def _validate_rules(rules: Rules) -> None:
         raise Invalid("bad_genesis", "witnesses_min is at least 1 and at most witnesses_max")
     if min(rules.silent_epochs, rules.evidence_epochs) < 1:
         raise Invalid("bad_genesis", "silent_epochs and evidence_epochs are at least 1")
+    if (rules.asks_max is None) != (rules.min_bounty is None):
+        raise Invalid("bad_genesis", "asks_max and min_bounty come together")
+    if rules.min_bounty is not None and rules.min_bounty < rules.attest_fee:
+        raise Invalid("bad_genesis", "min_bounty pays the attesters: it is no less than attest_fee")
 
 
 def _validate_holders(genesis: Genesis) -> None:
     keys = [holder.key for holder in genesis.holders]
     if keys != sorted(set(keys)) or not all(map(is_valid_key, keys)):
         raise Invalid("bad_genesis", "holders must be distinct valid keys in order")
-    if not any(holder.witness for holder in genesis.holders):
+    bonds = [holder.witness for holder in genesis.holders if holder.witness]
+    if not bonds:
         raise Invalid("bad_genesis", "no holder has a witness bond")
+    if min(bonds) * WITNESS_SHARE < sum(bonds):
+        raise Invalid("bad_genesis", f"a witness bond is at least 1/{WITNESS_SHARE} of all of them")
     # Every amount that can ever exist must have an encoding, or a state could not be written down.
     if genesis.supply() + genesis.rules.mint_per_epoch * genesis.rules.mint_epochs > MAX_AMOUNT:
         raise Invalid("bad_genesis", "the supply exceeds the largest amount")

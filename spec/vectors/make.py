@@ -38,6 +38,7 @@ FILES: Final = {
     "oracle.json": ("oracle", "oracle"),
     "contributions.json": ("contributions", "contributions"),
     "auctions.json": ("auctions", "auctions"),
+    "sponsored.json": ("sponsored", "sponsored"),
     "trades.json": ("trades", "trades"),
     "exchange.json": ("sales", "exchange"),
     "documents.json": ("documents", "documents"),

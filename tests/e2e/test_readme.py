@@ -19,7 +19,18 @@ TEXTS: Final = ("README.md", GUIDE)
 TROTH: Final = ".venv/bin/troth"
 
 #: Commands that end by themselves, as they stand.
-SHORT: Final = {"verify", "balance", "log", "cards", "offers", "peers", "evidence", "score", "document"}
+SHORT: Final = {
+    "verify",
+    "balance",
+    "questions",
+    "log",
+    "cards",
+    "offers",
+    "peers",
+    "evidence",
+    "score",
+    "document",
+}
 #: Enough to settle the first questions; a line that says less keeps what it says.
 EPOCHS: Final = "12"
 

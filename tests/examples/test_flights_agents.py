@@ -1,5 +1,6 @@
 """The flights agents one by one: they do with whatever they are given, and again what they did before."""
 
+from collections import Counter as Tally
 from dataclasses import replace
 
 import pytest
@@ -15,12 +16,14 @@ from troth_node.agent import (
     Reject,
     Request,
     Result,
+    Seller,
     Signal,
     Want,
 )
 from troth_node.loader import load_agent
 from troth_node.swarm.scenario import load_scenario, make_plan
 from troth_protocol.insight.prior import validate_ppm
+from troth_protocol.insight.standing import Earned
 from troth_protocol.wire.codec import encode
 
 QUESTION = QuestionView(
@@ -230,11 +233,19 @@ def test_what_was_paid_for_is_not_cited_besides(plan):
 def test_a_seller_whose_signals_do_harm_is_dropped(plan):
     carla = fresh(plan, "carla")
     tip = {"p0": 0, "p1": 0, "p2": 1_000}
-    wanted = [want.document for want in carla.wants(QUESTION)]
+    want = Want("flights/tip", 0)
+    noise, other = (Seller(name, b"", b"", 0, 0, Earned()) for name in ("noise", "other"))
+    assert carla.prefer(want, [noise, other]) == [noise, other]
     for number in range(80):
         question = replace(QUESTION, id=number.to_bytes(32, "big"))
         signals = [signal("flights/tip", tip, "noise")]
         forecast = carla.forecast(question, signals)
         carla.observe(Result(question, 0, forecast.ppm, tuple(signals), 0, 0, 0, 0, 0))
-    assert "flights/tip" in wanted
-    assert "flights/tip" not in [want.document for want in carla.wants(QUESTION)]
+    assert carla.prefer(want, [noise, other]) == [other]
+
+
+def test_whoever_was_convicted_is_not_asked(plan):
+    alma = fresh(plan, "alma")
+    bad = Seller("bad", b"", b"", 0, 0, Earned(offences=Tally(misdelivery=1)))
+    good = Seller("good", b"", b"", 0, 0, Earned())
+    assert alma.prefer(Want("flights/schedule", 0), [bad, good]) == [good]

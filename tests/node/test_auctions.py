@@ -1,6 +1,8 @@
 """Auctions at a node: put up, bid for, opened, won, delivered; a party may die before every step, and nobody loses."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from troth_node.agent import Lot, Want
@@ -97,6 +99,30 @@ def test_two_units_go_to_two_bidders_at_one_price():
     bazaar = hold(Two, Bidder, Rich, Timid)
     assert gains(bazaar) == [4, -2, -2, 0]
     assert bazaar.got == [HINT, HINT]
+
+
+def test_with_four_witnesses_it_is_the_same():
+    bazaar = hold(Auctioneer, Bidder, Rich, witnesses=4)
+    assert gains(bazaar) == [3, 0, -3]
+    assert bazaar.got == [HINT]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    reserve=st.integers(1, 10),
+    units=st.integers(1, 3),
+    bids=st.lists(st.integers(0, 12), min_size=1, max_size=4),
+)
+def test_winners_pay_the_first_bid_that_loses_or_the_reserve_price(reserve, units, bids):
+    seller = type("AnySeller", (Auctioneer,), {"lot": Lot(units, reserve * TOKEN, CAP)})
+    buyers = [type("AnyBidder", (Bidder,), {"most": amount * TOKEN}) for amount in bids]
+    bazaar = hold(seller, *buyers)
+    placed = sorted((min(bid, CAP // TOKEN) for bid in bids if bid >= reserve), reverse=True)
+    price = placed[units] if len(placed) > units else reserve
+    sold, *bought = gains(bazaar)
+    assert sold == price * min(units, len(placed)) == -sum(bought)
+    assert set(bought) <= {0, -price}
+    assert bazaar.got == [HINT] * min(units, len(placed))
 
 
 def test_a_bid_is_cut_to_the_cap():

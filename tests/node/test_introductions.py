@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from troth_node.introductions import PeerExchange, may_dial
+from troth_node.testing.samples import TOKEN
 from troth_node.testing.stage import Stage
 from troth_node.transport.address import peer_id_text
 from troth_protocol.core import EpochOpened
+from troth_protocol.log.ops import Bond
 from troth_protocol.market.board import Posted
 from troth_protocol.market.card import Announcement, Card, sign_posting
 from troth_protocol.wire.crypto import KeyPair, digest
@@ -75,6 +77,17 @@ def test_whoever_sells_what_is_sought_comes_first():
     cast.hears(FINN, address(FINN))
     cast.hears(GUST, address(GUST))
     assert cast.linked() == {GUST: address(GUST)}
+
+
+def test_whoever_bonds_in_is_linked_to_from_its_first_epoch_on():
+    cast = Cast(others=0)
+    cast.hears(FINN, address(FINN))
+    cast.stage.put(FINN, Bond(900 * TOKEN, "witness"))
+    for _ in range(2):
+        assert cast.linked() == {}
+        cast.stage.close()
+        cast.exchange.notice(EpochOpened(cast.stage.core(EMIL).epoch, None))
+    assert cast.linked() == {FINN: address(FINN)}
 
 
 def test_a_peer_that_moves_is_followed():

@@ -9,7 +9,8 @@ from troth_node.testing.actor import Actor
 from troth_node.testing.samples import RULES, TOKEN
 from troth_node.testing.stage import Mail, Stage
 from troth_protocol.close.early import EARLY_PEER_MAX
-from troth_protocol.core import HOLD_MS, HOLDS_MAX, SUPPLY_MAX, Core, EpochOpened, PeerHello, Profile, Traded
+from troth_protocol.close.pace import HOLD_MS, HOLDS_MAX
+from troth_protocol.core import SUPPLY_MAX, Core, EpochOpened, PeerHello, Profile, Traded
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.keep import epoch_key
 from troth_protocol.log.ops import Bond, Transfer
@@ -163,7 +164,7 @@ def test_a_timer_of_a_closed_epoch_says_nothing(stage):
 
 
 def test_a_busy_agent_holds_the_epoch_open_for_a_while(stage):
-    stage.core(ALMA).is_busy = lambda: True
+    stage.core(ALMA).pace.is_busy = lambda: True
     for _ in range(HOLDS_MAX):
         stage.fire("pace", ALMA)
         assert not stage.core(ALMA).witness.is_stopped

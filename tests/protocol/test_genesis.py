@@ -189,6 +189,15 @@ def test_timers_that_never_rest_are_refused(changes):
     assert code(replace(GOOD, pacing=replace(PACING, **changes))) == "bad_genesis"
 
 
+def test_a_witness_bond_below_a_thousandth_of_all_is_refused():
+    large, small, *rest = GOOD.holders
+    bonds = [replace(large, witness=999_000), replace(small, witness=1_000)]
+    others = [replace(holder, witness=0) for holder in rest]
+    load_genesis(replace(GOOD, holders=(*bonds, *others)).encode())
+    bonds[1] = replace(small, witness=999)
+    assert code(replace(GOOD, holders=(*bonds, *others))) == "bad_genesis"
+
+
 def test_the_shortest_timers_are_taken():
     load_genesis(replace(GOOD, pacing=Pacing(1, 1, 1, 1)).encode())
 

@@ -19,4 +19,5 @@ def load(name: str, path: Path) -> None:
 
 HERE = Path(__file__).parent
 load("vector_kit", HERE / "vector_kit.py")
+load("close_kit", HERE / "close_kit.py")
 load("ed25519_reference", HERE.parent / "protocol" / "wire" / "ed25519_reference.py")

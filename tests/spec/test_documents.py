@@ -28,6 +28,7 @@ PREFIXES = {
     "EVI": "11-evidence.md",
     "AUC": "12-auctions.md",
     "CRD": "13-cards.md",
+    "ASK": "14-sponsored.md",
 }
 ID = re.compile(rf"\b(?:{'|'.join(PREFIXES)})-[0-9]+\b")
 DEFINED = re.compile(rf"^- \*\*((?:{'|'.join(PREFIXES)})-[0-9]+)\*\* ", re.MULTILINE)

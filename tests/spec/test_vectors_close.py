@@ -6,6 +6,7 @@ import hashlib
 from itertools import islice
 
 import ed25519_reference
+from close_kit import check_execute
 from vector_kit import cases, judge, read, unhex, value
 
 from troth_protocol.close.ballots import (
@@ -21,7 +22,6 @@ from troth_protocol.close.ballots import (
     verify_certificate,
     verify_decision,
 )
-from troth_protocol.close.execute import Close, execute
 from troth_protocol.close.findings import load_findings
 from troth_protocol.close.leaders import timeout_ms, turns
 from troth_protocol.close.light import Checkpoint, genesis_checkpoint
@@ -30,60 +30,17 @@ from troth_protocol.close.seal import SIGNED_SEAL
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import load_genesis
 from troth_protocol.insight.lifecycle import open_questions
-from troth_protocol.insight.results import settlement_rows
-from troth_protocol.log.book import LogBook
 from troth_protocol.log.committee import Member, load_committee
-from troth_protocol.log.entry import load_entry
 from troth_protocol.log.rows import TABLES
-from troth_protocol.log.state import decode_state, genesis_state, verify_row
-from troth_protocol.log.vote import CERTIFICATE
+from troth_protocol.log.state import genesis_state, verify_row
 from troth_protocol.wire.chunks import Chunks, unpack_rows
 from troth_protocol.wire.codec import encode
-from troth_protocol.wire.merkle import leaf_hash, root
 
 CLOSES, SEALS = read("closes.json"), read("seals.json")
 GENESIS = load_genesis(unhex(CLOSES["genesis"]))
 NETWORK = GENESIS.network()
 
 # Closes
-
-
-def check_execute(case):
-    before, committee = decode_state(unhex(case["before"])), load_committee(unhex(case["witness_set"]))
-    book = LogBook(NETWORK, GENESIS.rules, case["epoch"], before, committee)
-    for entry, certificate in case["certified"]:
-        book.add(load_entry(unhex(entry), NETWORK), CERTIFICATE.decode(unhex(certificate)))
-    cut = load_findings(unhex(case["cut"]))
-    logs = {author: book.log(author, seq) for author, (seq, _) in cut.heads.items()}
-    assert {author: log[-1].entry.id for author, log in logs.items()} == {
-        a: head for a, (_, head) in cut.heads.items()
-    }
-    closed = execute(Close(GENESIS, NETWORK, case["epoch"], committee), before, cut, logs)
-    check_state(case, closed.state)
-    check_roots(case, closed)
-    assert closed.committee.encode() == unhex(case["next_set"])
-
-
-def check_state(case, state):
-    assert state.root() == unhex(case["state"]) == decode_state(unhex(case["after"])).root()
-    assert state.encode() == unhex(case["after"])
-    books = state.totals()
-    assert state.supply() == books.genesis + books.minted - books.burned
-
-
-def check_roots(case, closed):
-    chunks = Chunks(unhex(case["cut"]))
-    assert (chunks.root, chunks.size) == (unhex(case["cut_root"]), case["cut_size"])
-    rows = [row for item in closed.settlements for row in settlement_rows(item)]
-    assert rows == value(case["settlements"])
-    assert closed.emissions_root == unhex(case["emissions"]) == root([leaf_hash(encode(row)) for row in rows])
-    offences = [[key.hex(), o.kind, o.offender.hex(), o.epoch, str(o.slashed)] for key, o in closed.offences]
-    assert offences == case["offences"]
-    leaves = [
-        unhex(key) + encode([kind, unhex(offender), epoch])
-        for key, kind, offender, epoch, _ in case["offences"]
-    ]
-    assert closed.evidence_root == unhex(case["evidence"]) == root(list(map(leaf_hash, leaves)))
 
 
 def check_report(case):
@@ -124,7 +81,7 @@ def check_timers(case):
 
 
 CHECKS = {
-    "execute": check_execute,
+    "execute": lambda case: check_execute(case, GENESIS),
     "report": check_report,
     "findings": check_findings,
     "value": check_value,

@@ -42,6 +42,8 @@ def command(home: Path, key: str | None, *, as_json: bool) -> None:
         f"bonds: witness {account.witness / 10**9:,.0f}, attester {account.attester / 10**9:,.0f}, "
         f"agent {account.agent / 10**9:,.0f}; log at entry {account.seq}, incarnation {account.incarnation}"
     )
+    for role, amount, leaves in account.unbonding:
+        click.echo(f"unbonding: {amount / 10**9:,.0f} as {role}, free at the close of epoch {leaves}")
     click.echo(
         f"proved by {proof.seals} seals and a branch of {proof.branch_length} hashes ({proof.size_bytes} bytes)"
     )

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "replay": "troth_node.cli.replay",
     "log": "troth_node.cli.log",
     "balance": "troth_node.cli.balance",
+    "questions": "troth_node.cli.questions",
     "cards": "troth_node.cli.cards",
     "offers": "troth_node.cli.offers",
     "peers": "troth_node.cli.peers",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -59,6 +58,14 @@ from troth_node.transport.settings import OTHERS
     help="A multiaddr that the node's card names (default: where it listens); repeatable.",
 )
 @click.option(
+    "--bond",
+    "bonds",
+    multiple=True,
+    metavar="ROLE=TOKENS",
+    help="Hold a bond of so much as witness, attester or agent: what is missing is bonded, what is too much"
+    " unbonded, 0 leaves; repeatable.",
+)
+@click.option(
     "--restored", is_flag=True, help="This store was restored from a backup: sign nothing for two epochs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Log as JSON lines.")
@@ -73,6 +80,7 @@ def command(
     bootstrap: Path | None,
     others: int,
     endpoints: tuple[str, ...],
+    bonds: tuple[str, ...],
     *,
     exchange: bool,
     mdns: bool,
@@ -90,6 +98,7 @@ def command(
       troth peers run/alma > peers.txt
       troth node my-node --bootstrap peers.txt --listen /ip4/0.0.0.0/tcp/4001 \
           --endpoint /ip4/192.0.2.7/tcp/4001
+      troth node my-node --bootstrap peers.txt --bond witness=5000
     """
     from troth_node.single import NodeSettings, run_single  # noqa: PLC0415 - libp2p takes a second to import
 
@@ -97,7 +106,7 @@ def command(
         home=home,
         reference=reference,
         options=dict(_pair(option, "--option") for option in options),
-        budget=None if budget is None else _atoms(budget, "--budget"),
+        budget=None if budget is None else _budget(budget),
         name=name,
         listen=listen,
         peers=tuple(_peer(peer) for peer in (*peers, *_listed(bootstrap))),
@@ -105,6 +114,7 @@ def command(
         is_exchanging=exchange,
         others=others,
         is_on_lan=mdns,
+        bonds=dict(_bond(bond) for bond in bonds),
         is_restored=restored,
         is_json=as_json,
     )
@@ -119,16 +129,29 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return key, value
 
 
-def _atoms(text: str, option: str) -> int:
-    """Tokens in atomic units."""
-    from troth_node.swarm.scenario import ScenarioError, atoms  # noqa: PLC0415 - no other command needs it
+def _budget(text: str) -> int:
+    return _atoms(text, f"--budget takes tokens, such as 2.5, with at most nine decimals, not {text!r}")
+
+
+def _bond(text: str) -> tuple[str, int]:
+    from troth_protocol.log.rows import ROLES  # noqa: PLC0415
+
+    role, amount = _pair(text, "--bond")
+    if role not in ROLES:
+        raise Failure(f"--bond takes ROLE=TOKENS with a role of {', '.join(ROLES)}, not {text!r}")
+    return role, _atoms(amount, f"--bond takes ROLE=TOKENS such as witness=5000, not {text!r}")
+
+
+def _atoms(tokens: str, otherwise: str) -> int:
+    """Tokens in atomic units, or a failure that says otherwise."""
+    from decimal import Decimal  # noqa: PLC0415
+
+    from troth_node.swarm.scenario import ScenarioError, atoms  # noqa: PLC0415
 
     try:
-        return atoms(Decimal(text))
+        return atoms(Decimal(tokens))
     except (ArithmeticError, ValueError, ScenarioError):
-        raise Failure(
-            f"{option} takes tokens, such as 2.5, with at most nine decimals, not {text!r}"
-        ) from None
+        raise Failure(otherwise) from None
 
 
 def _listed(file: Path | None) -> list[str]:

@@ -113,6 +113,8 @@ class Child:
         self.pipes = pipes
         self.agent: Agent = load_agent(node.reference, plan.root)()
         self.player: Player | None = None
+        self._network: Network | None = None
+        self._addresses: dict[bytes, str] = {}
 
     async def run(self) -> None:
         disk = Disk.open(Home.open(self.home))
@@ -173,6 +175,7 @@ class Child:
                 *lines, buffer = (buffer + data).split(b"\n")
                 for line in lines:
                     self._connect(network, json.loads(line)["roster"])
+                    self._meet_witnesses()
                     if not started:
                         started = True
                         task_status.started()
@@ -180,9 +183,20 @@ class Child:
 
     def _connect(self, network: Network, roster: Mapping[str, Mapping[str, str]]) -> None:
         """Link to the witnesses and to those whom we may buy from or sell to."""
+        self._network = network
+        self._addresses = {bytes.fromhex(peer["key"]): peer["address"] for peer in roster.values()}
         for name, peer in roster.items():
             if name != self.node.name and (self._needs(peer) or self._is_hub()):
                 network.connect(bytes.fromhex(peer["key"]), peer["address"])
+
+    def _meet_witnesses(self) -> None:
+        """Link to whoever is a witness of the open epoch: nodes bond in while the swarm runs."""
+        if self.player is None or self._network is None:
+            return
+        for member in self.player.core.chain.committee.members:
+            address = self._addresses.get(member.key)
+            if address is not None and member.key != self.node.keys.public:
+                self._network.connect(member.key, address)
 
     def _is_hub(self) -> bool:
         return self.node.witness
@@ -195,6 +209,7 @@ class Child:
         """Tell the supervisor what it shows."""
         match event:
             case EpochOpened():
+                self._meet_witnesses()
                 self._tell_epoch(event)
             case Restoring():
                 self.tell({"event": "restoring", "until": event.until})

@@ -12,6 +12,7 @@ from troth_node.audit import History, StoreAudit
 from troth_node.contribution import measured_contribution, rank_correlation
 from troth_node.swarm.scenario import ATOMS, Plan
 from troth_protocol.insight.results import Settlement
+from troth_protocol.log.committee import count_changes
 from troth_protocol.wire.schema import PPM
 
 
@@ -70,6 +71,9 @@ class Report:
     rank_correlation: float | None = None
     market: Mapping[str, int] = field(default_factory=dict)
     sales: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    bonded_in: int = 0
+    bonded_out: int = 0
+    sponsored: int = 0
 
     @property
     def is_ok(self) -> bool:
@@ -98,7 +102,8 @@ class Report:
             "agents": [_agent_json(line) for line in self.agents],
             "forecasters": [_forecaster_json(line) for line in self.forecasters],
             "pool": {"log_loss": self.pool.log_loss, "prior_log_loss": self.pool.prior_log_loss},
-            "questions": {"settled": self.questions, "void": self.voids},
+            "questions": {"settled": self.questions, "void": self.voids, "sponsored": self.sponsored},
+            "witnesses": {"bonded_in": self.bonded_in, "bonded_out": self.bonded_out},
             "payments": _flows_json(self.payments),
             "sales": _flows_json(self.sales),
             "market": dict(self.market),
@@ -163,6 +168,8 @@ def make_report(
     settlements = [item for closed in history.closes for item in closed.settlements if not item.revote]
     payments = _payments(settlements, names)
     sales = {(names[payer], names[payee]): paid for (payer, payee), paid in history.turnover.paid.items()}
+    sets = [audits[0].committees[epoch] for epoch in sorted(audits[0].committees)] if audits else []
+    joined, left = count_changes(sets)
     report = Report(
         scenario=plan.scenario,
         epochs=len(history.closes),
@@ -181,6 +188,9 @@ def make_report(
         timing=timing,
         market=history.turnover.counts(told),
         sales=sales,
+        bonded_in=joined,
+        bonded_out=left,
+        sponsored=sum(item.asker is not None for item in settlements),
     )
     _measure(report, reports)
     return report

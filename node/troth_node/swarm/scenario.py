@@ -61,6 +61,8 @@ class RulesPart(_Strict, frozen=True):
     signals_max: int
     mint_per_epoch: Decimal
     mint_epochs: int
+    asks_max: int | None = None
+    min_bounty: Decimal | None = None
 
 
 class StakesPart(_Strict, frozen=True):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from troth_protocol.core import Core
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.ops import (
+    AskOp,
     Attest,
     AttestReveal,
     Bond,
@@ -18,6 +19,7 @@ from troth_protocol.log.ops import (
     LockOp,
     Op,
     Reveal,
+    Sponsored,
     Transfer,
     Unbond,
     Unlock,
@@ -37,6 +39,7 @@ class Habits:
     forecast: float = 0.6
     rebond: float = 0.1
     forget: float = 0.05
+    ask: float = 0.0
     err: float = 0.1
     unit: int = 10**9
 
@@ -57,7 +60,7 @@ class Actor:
     def act(self, core: Core) -> list[tuple[Op, ...]]:
         """Everything to submit in the open epoch."""
         rng = self._rng("epoch", core.epoch)
-        ops = [*self._pay(core, rng), *self._unlock(core)]
+        ops = [*self._pay(core, rng), *self._unlock(core), *self._ask(core)]
         for key, question in core.chain.state.items("questions", Question):
             ops += self._answer(core, key, question)
             ops += self._vote(core, key, question)
@@ -78,6 +81,15 @@ class Actor:
             make = Bond if rng.random() < 0.6 else Unbond
             out.append(make(rng.randint(1, 10 * habits.unit), role))
         return out
+
+    def _ask(self, core: Core) -> list[Op]:
+        """Sometimes a question for a few tokens."""
+        rng = self._rng("ask", core.epoch)
+        if rng.random() >= self.habits.ask:
+            return []
+        text, prior = f"What of {core.epoch}?", (300_000, 700_000)
+        asked = Sponsored("sim", text, ("this", "that"), prior, core.epoch + rng.randint(1, 2), 1, 2, 2, 2)
+        return [AskOp(asked, rng.randint(2, 9) * self.habits.unit)]
 
     def _preimage(self, to: bytes, until: int) -> bytes:
         return digest(to + until.to_bytes(8, "big") + b"preimage")

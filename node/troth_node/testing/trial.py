@@ -22,7 +22,7 @@ from troth_protocol.close.report import REPORT_HEADER
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL
 from troth_protocol.core import Core, EpochOpened
 from troth_protocol.evidence import verify_evidence
-from troth_protocol.genesis import Phases
+from troth_protocol.genesis import Phases, Rules
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.entry import Header, load_entry
 from troth_protocol.log.keep import epoch_key, place_key
@@ -197,12 +197,15 @@ class Trial:
             len(options.weights),
             weights=[100 * weight for weight in options.weights],
             topics=(replace(COIN, phases=PHASES),),
-            rules=replace(RULES, attest_penalty_ppm=100_000, evidence_epochs=options.evidence_epochs),
+            rules=self._rules(),
             pacing=replace(PACING, epoch_ms=250),
         )
         holders = tuple(replace(holder, agent=50 * TOKEN) for holder in genesis.holders)
         genesis = replace(genesis, holders=holders)
         return World(genesis, [seed(number) for number in range(self.count)], options.seed, options.faults)
+
+    def _rules(self) -> Rules:
+        return replace(RULES, attest_penalty_ppm=100_000, evidence_epochs=self.options.evidence_epochs)
 
     # The run
 

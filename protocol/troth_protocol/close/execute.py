@@ -16,13 +16,14 @@ from troth_protocol.close.claims import apply_claims, settle_locks
 from troth_protocol.close.findings import Findings
 from troth_protocol.close.punish import punish
 from troth_protocol.errors import Invalid, TrothError
-from troth_protocol.genesis import Genesis
+from troth_protocol.genesis import WITNESS_SHARE, Genesis
 from troth_protocol.insight.contribution import load_contribution
 from troth_protocol.insight.lifecycle import advance_questions, open_questions
 from troth_protocol.insight.results import Settlement, emission_leaves
+from troth_protocol.insight.sponsor import admit_questions
 from troth_protocol.log.book import Stored
 from troth_protocol.log.committee import Committee, Member
-from troth_protocol.log.rows import ROLES, Account, Attendance, Commit, Offence
+from troth_protocol.log.rows import ROLES, Account, Attendance, Attestation, Commit, Offence
 from troth_protocol.log.state import TOTALS_KEY, State
 from troth_protocol.market.sale import Sale, sale_leaves
 from troth_protocol.wire.codec import encode
@@ -30,8 +31,7 @@ from troth_protocol.wire.merkle import leaf_hash, root
 
 #: A bond that starts to leave still weighs in the next epoch, whose set was drawn before.
 UNBOND_LAG_EPOCHS: Final = 2
-#: A witness bond below this share of the total carries no weight.
-WITNESS_SHARE: Final = 1000
+_QUESTION_BYTES: Final = 32
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def execute(close: Close, sealed: State, cut: Findings, logs: Mapping[bytes, Seq
     _count_attendance(state, close, cut)
     _advance_totals(state, close.genesis, close.epoch)
     committee = _next_committee(sealed, state, close, offences)
+    admit_questions(state, sealed, close.genesis.rules)
     open_questions(state, close.genesis, close.network, close.epoch + 1)
     if not state.is_conserved():
         raise TrothError(f"the books of epoch {close.epoch} do not balance")
@@ -125,7 +126,7 @@ def _rebond(account: Account, close: Close, log: Sequence[Stored]) -> Account:
     bonds = {role: account.bond(role) for role in ROLES}
     unbonding = list(account.unbonding)
     leaving: dict[str, int] = {}
-    leaves = close.epoch + close.genesis.rules.evidence_epochs + UNBOND_LAG_EPOCHS
+    leaves = _leaves(close)
     for stored in log:
         for role, amount in stored.delta.bonded:
             bonds[role] += amount
@@ -178,11 +179,25 @@ def _open_commit(state: State, epsilon_ppm: int, key: bytes, contribution: bytes
 
 
 def _release_bonds(state: State, epoch: int) -> None:
-    for key, account in state.items("accounts", Account):
-        due = sum(amount for _, amount, leaves in account.unbonding if leaves <= epoch)
-        if any(leaves <= epoch for _, _, leaves in account.unbonding):
-            left = tuple(item for item in account.unbonding if item[2] > epoch)
-            state.put("accounts", key, replace(account, balance=account.balance + due, unbonding=left))
+    accounts = state.rows("accounts", Account)
+    ending = {key: row for key, row in accounts if any(leaves <= epoch for _, _, leaves in row.unbonding)}
+    at_stake = _votes_at_stake(state) if ending else {}
+    for key, account in sorted(ending.items()):
+        votes = at_stake.get(key, 0) > account.attester
+        left = tuple(
+            item for item in account.unbonding if item[2] > epoch or (item[0] == "attester" and votes)
+        )
+        due = account.worth() - replace(account, unbonding=left).worth()
+        state.put("accounts", key, replace(account, balance=account.balance + due, unbonding=left))
+
+
+def _votes_at_stake(state: State) -> dict[bytes, int]:
+    """What each attester may still lose: the most that it had bonded when a vote began that is not counted yet."""
+    out: dict[bytes, int] = {}
+    for place, duty in state.rows("attestations", Attestation):
+        attester = place[_QUESTION_BYTES:]
+        out[attester] = max(out.get(attester, 0), duty.bond)
+    return out
 
 
 def _count_attendance(state: State, close: Close, cut: Findings) -> None:
@@ -218,8 +233,27 @@ def _next_committee(
     )
     chosen = eligible[: close.genesis.rules.witnesses_max]
     if len(chosen) < close.genesis.rules.witnesses_min:
+        _keep_bonds(state, close)
         return close.committee
     return Committee(tuple(Member(key, -weight) for weight, key in sorted(chosen, key=lambda item: item[1])))
+
+
+def _keep_bonds(state: State, close: Close) -> None:
+    """Whoever is kept in the set answers for one epoch more: what it unbonds as witness leaves no earlier."""
+    leaves = _leaves(close)
+    for member in close.committee.members:
+        account = state.account(member.key)
+        unbonding = tuple(
+            (role, amount, max(due, leaves) if role == "witness" else due)
+            for role, amount, due in account.unbonding
+        )
+        if unbonding != account.unbonding:
+            state.put("accounts", member.key, replace(account, unbonding=unbonding))
+
+
+def _leaves(close: Close) -> int:
+    """The close that releases what carries weight, or backs something, in the next epoch for the last time."""
+    return close.epoch + close.genesis.rules.evidence_epochs + UNBOND_LAG_EPOCHS
 
 
 def _is_present(state: State, key: bytes) -> bool:

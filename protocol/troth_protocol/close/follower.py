@@ -17,7 +17,7 @@ from troth_protocol.close.light import Checkpoint
 from troth_protocol.close.seal import SEAL, SIGNED_SEAL, Seal, SignedSeal, verify_seal
 from troth_protocol.effects import Effects
 from troth_protocol.errors import Invalid
-from troth_protocol.log.entry import Entry, load_entry
+from troth_protocol.log.entry import Entry, entry_id, load_entry
 from troth_protocol.log.keep import keep
 from troth_protocol.log.state import decode_state
 from troth_protocol.log.vote import Certificate, load_certificate
@@ -86,7 +86,9 @@ class _Jump:
 
 def absorb(chain: Chain, out: Effects, items: Sequence[tuple[bytes, bytes]], *, lazy: bool = False) -> None:
     """Store fetched entries of the open epoch, whatever their order; what still misses something is dropped."""
-    waiting = [(load_entry(e, chain.network), load_certificate(c)) for e, c in items]
+    known = chain.book.stored
+    news = [item for item in items if entry_id(item[0], chain.network) not in known]
+    waiting = [(load_entry(e, chain.network), load_certificate(c)) for e, c in news]
     while waiting:
         left = [item for item in waiting if not _try_keep(chain, out, *item, lazy=lazy)]
         if len(left) == len(waiting):

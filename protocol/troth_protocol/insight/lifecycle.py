@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from troth_protocol.genesis import Genesis, Rules, Topic
+from troth_protocol.genesis import Genesis, Rules
 from troth_protocol.insight.contribution import content_key
 from troth_protocol.insight.fixed import floor_log2_ppm
-from troth_protocol.insight.flow import FlowNode, FlowResult, Record, flow, rise
+from troth_protocol.insight.flow import FlowNode, FlowResult, flow
 from troth_protocol.insight.oracle import (
     Decision,
     Verdict,
@@ -23,20 +23,21 @@ from troth_protocol.insight.oracle import (
     value_limit,
 )
 from troth_protocol.insight.prior import compute_prior
+from troth_protocol.insight.records import count, take_in
 from troth_protocol.insight.results import AttesterLine, ForecastLine, PaymentLine, Settlement
 from troth_protocol.insight.rules import score_shares
-from troth_protocol.insight.score import Score, Scores, Wager, log_span, score_question
+from troth_protocol.insight.score import Scores, Wager, log_span, score_question
+from troth_protocol.insight.sponsor import close_sponsored, forfeit, most, purse, to_purse, turn
 from troth_protocol.log.rows import (
     Account,
     Attestation,
     Commit,
     Promise,
     Question,
-    Standing,
     TopicRow,
 )
 from troth_protocol.log.sealed import question_id
-from troth_protocol.log.state import TOTALS_KEY, State
+from troth_protocol.log.state import State
 from troth_protocol.wire.schema import PPM
 
 #: A first vote and up to two re-votes.
@@ -79,11 +80,9 @@ def open_questions(state: State, genesis: Genesis, network: bytes, epoch: int) -
 
 
 def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settlement]:
-    """Do what the close of an epoch means for each question, in the order of (opens, topic, index)."""
+    """Do what the close of an epoch means for each question: by (opens, topic, index), sponsored ones last."""
     entries = _by_question(state)
-    ordered = sorted(
-        state.items("questions", Question), key=lambda item: (item[1].opens, item[1].topic, item[1].index)
-    )
+    ordered = sorted(state.items("questions", Question), key=turn)
     ending = [(key, question) for key, question in ordered if question.commit_last() == epoch]
     _fix_pots(state, genesis, ending, entries)
     closing = [key for key, question in ordered if question.closes() == epoch]
@@ -93,6 +92,7 @@ def advance_questions(state: State, genesis: Genesis, epoch: int) -> list[Settle
         duties = _duties(state, places[key])
         settlement = _close_question(state, genesis, epoch, key, entries.get(key, []), duties)
         if not settlement.revote:
+            settlement = close_sponsored(state, key, settlement)
             _forget(state, key, places[key])
         settled.append(settlement)
     return settled
@@ -142,11 +142,6 @@ def _credit(state: State, key: bytes, amount: int) -> None:
         state.put("accounts", key, replace(account, balance=account.balance + amount))
 
 
-def _to_reserve(state: State, amount: int) -> None:
-    books = state.totals()
-    state.put("totals", TOTALS_KEY, replace(books, reserve=books.reserve + amount))
-
-
 def _fix_pots(
     state: State,
     genesis: Genesis,
@@ -161,17 +156,17 @@ def _fix_pots(
     for key, question in ending:
         wagers = {commit_key: commit.wager for commit_key, commit in entries.get(key, []) if commit.wager}
         staked = sum(wagers.values())
-        emission = genesis.topic(question.topic).pot(staked, rules.house) if staked else 0
+        emission = most(genesis, question, staked)
         # The epoch's cap is shared by the questions whose commit phases end together, in their order.
         scaled, returned = scale_wagers(staked + emission, left, wagers)
-        pot = min(scale_amount(emission, staked + emission, left), state.totals().reserve)
+        pot = min(scale_amount(emission, staked + emission, left), purse(state, key))
         for commit_key, commit in entries.get(key, []):
             if commit.wager:
                 state.put("commits", commit_key, replace(commit, wager=scaled[commit_key]))
                 _credit(state, commit.author, returned[commit_key])
         left -= sum(scaled.values()) + pot
-        _to_reserve(state, -pot)
-        state.put("questions", key, replace(question, pot=pot))
+        to_purse(state, key, -pot)
+        state.put("questions", key, replace(state.question(key), pot=pot))
         _call_attesters(state, key, 0)
 
 
@@ -189,17 +184,19 @@ def _close_question(
         (commit_key, state.find("commits", commit_key, Commit) or commit) for commit_key, commit in entries
     ]
     verdict = _tally(question, duties)
-    attesters = _settle_attesters(state, genesis.rules, question, verdict, duties)
+    attesters = _settle_attesters(state, genesis.rules, key, verdict, duties)
     if verdict.decision is Decision.REVOTE:
         begin = epoch + 1
         again = replace(
             question, round=question.round + 1, attest_from=begin, reveal_from=begin + question.attest
         )
         state.put("questions", key, again)
+        for attester in duties:  # whoever has left since then has no voice any more
+            state.drop("attestations", key + attester)
         _call_attesters(state, key, again.round)
         return _settlement(key, question, None, attesters, revote=True)
     if verdict.outcome is None:
-        forecasts = _void(state, genesis.rules, question, commits)
+        forecasts = _void(state, genesis.rules, key, commits)
         return _settlement(key, question, None, attesters, forecasts)
     return _settle(state, genesis, key, question, verdict.outcome, commits, attesters)
 
@@ -242,19 +239,26 @@ def _tally(question: Question, duties: Mapping[bytes, Attestation]) -> Verdict:
 
 
 def _settle_attesters(
-    state: State, rules: Rules, question: Question, verdict: Verdict, duties: Mapping[bytes, Attestation]
+    state: State, rules: Rules, key: bytes, verdict: Verdict, duties: Mapping[bytes, Attestation]
 ) -> tuple[AttesterLine, ...]:
-    """Pay the coherent from the reserve, take penalties from the others' bonds into it, what is unbonding included."""
-    fee = min(rules.attest_fee, state.totals().reserve)
+    """Pay the coherent, take penalties from the others' bonds, what is unbonding included.
+
+    Anybody can ask, so to vote on a sponsored question is no duty: whoever has sealed no vote there loses nothing.
+    """
+    question = state.question(key)
+    if question.asker is not None:
+        verdict = replace(verdict, absent=())
+    fee = min(rules.attest_fee, purse(state, key))
     bonds = {attester: duty.bond for attester, duty in duties.items()}
     done = settle_attesters(verdict, bonds, question.round, rules.attest_penalty_ppm, fee)
     taken = {attester: _charge(state, attester, penalty) for attester, penalty in done.penalties.items()}
     for attester, reward in done.rewards.items():
         _credit(state, attester, reward)
-    _to_reserve(state, sum(taken.values()) - sum(done.rewards.values()))
+    to_purse(state, key, -sum(done.rewards.values()))
+    forfeit(state, key, sum(taken.values()))
     return tuple(
-        AttesterLine(key, duty.outcome, done.rewards.get(key, 0) - taken.get(key, 0))
-        for key, duty in duties.items()
+        AttesterLine(attester, duty.outcome, done.rewards.get(attester, 0) - taken.get(attester, 0))
+        for attester, duty in duties.items()
     )
 
 
@@ -277,16 +281,16 @@ def _charge(state: State, attester: bytes, penalty: int) -> int:
 
 
 def _void(
-    state: State, rules: Rules, question: Question, commits: Sequence[tuple[bytes, Commit]]
+    state: State, rules: Rules, question: bytes, commits: Sequence[tuple[bytes, Commit]]
 ) -> tuple[ForecastLine, ...]:
     """Nobody knows: each wager returns less v, so that voiding is never free."""
     lines = []
-    _to_reserve(state, question.pot)
+    to_purse(state, question, state.question(question).pot)
     for key, commit in commits:
         if commit.wager:
             back = commit.wager * (PPM - rules.void_ppm) // PPM
             _credit(state, commit.author, back)
-            _to_reserve(state, commit.wager - back)
+            forfeit(state, question, commit.wager - back)
             lines.append(ForecastLine(commit.author, key, commit.ppm, commit.wager, back, 0, 0))
     return tuple(lines)
 
@@ -303,15 +307,15 @@ def _settle(
     rules = genesis.rules
     wagering = {commit.author: (commit_key, commit) for commit_key, commit in commits if commit.wager}
     wagers = [Wager(author, c.wager, c.ppm if c.revealed else None) for author, (_, c) in wagering.items()]
-    scores = _score(genesis.topic(question.topic), rules, question, wagers, outcome)
-    incomes = {row.author: _record(state, question.topic, row) for row in scores.rows}
-    _to_reserve(state, scores.to_reserve + question.pot - scores.net())
+    scores = _score(genesis, question, wagers, outcome)
+    incomes = {row.author: take_in(state, question, row) for row in scores.rows}
+    to_purse(state, key, scores.to_reserve + question.pot - scores.net())
     for row in scores.rows:
         _credit(state, row.author, row.back + row.net)
     graph = _Graph(question, outcome, rules.epsilon_ppm)
     flows = flow([graph.node(commit_key, commit, incomes) for commit_key, commit in commits])
     payments = _pay(state, dict(commits), flows)
-    _count(state, genesis, question, outcome)
+    count(state, genesis, question, outcome)
     forecasts = tuple(
         ForecastLine(
             row.author,
@@ -327,22 +331,14 @@ def _settle(
     return _settlement(key, question, outcome, attesters, forecasts, payments)
 
 
-def _score(topic: Topic, rules: Rules, question: Question, wagers: Sequence[Wager], outcome: int) -> Scores:
-    if topic.rule is not None:
-        return score_shares(topic.rule, question.pot, rules.house, rules.epsilon_ppm, wagers, outcome)
+def _score(genesis: Genesis, question: Question, wagers: Sequence[Wager], outcome: int) -> Scores:
+    rules = genesis.rules
+    rule = genesis.topic(question.topic).rule if question.asker is None else None
+    if rule is not None:
+        return score_shares(rule, question.pot, rules.house, rules.epsilon_ppm, wagers, outcome)
     return score_question(
         question.prior, question.pot, rules.house, rules.kappa_ppm, rules.epsilon_ppm, wagers, outcome
     )
-
-
-def _record(state: State, topic: str, row: Score) -> int:
-    """Move an author's high-water mark; returns its income."""
-    place = topic.encode() + b"/" + row.author
-    old = state.find("standings", place, Standing) or Standing()
-    record, income = rise(Record(old.won - old.lost, old.high), row.net_for_record)
-    won, lost = max(row.net_for_record, 0), max(-row.net_for_record, 0)
-    state.put("standings", place, Standing(old.won + won, old.lost + lost, record.high))
-    return income
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,16 +372,6 @@ def _pay(state: State, commits: Mapping[bytes, Commit], flows: FlowResult) -> tu
         _credit(state, payee, payment.amount)
         lines.append(PaymentLine(payer, payee, payment.frm_commit, payment.to_commit, payment.amount))
     return tuple(lines)
-
-
-def _count(state: State, genesis: Genesis, question: Question, outcome: int) -> None:
-    """A sealed outcome enters the topic's prior."""
-    topic = genesis.topic(question.topic)
-    key = topic.name.encode()
-    empty = tuple((0,) * len(counts) for counts in topic.prior)
-    counts = [list(row) for row in (state.find("topics", key, TopicRow) or TopicRow(empty)).counts]
-    counts[question.category][outcome] += 1
-    state.put("topics", key, TopicRow(tuple(map(tuple, counts))))
 
 
 def _forget(state: State, key: bytes, places: Sequence[tuple[str, bytes]]) -> None:

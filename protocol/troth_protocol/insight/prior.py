@@ -12,7 +12,7 @@ from typing import Final
 
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import OUTCOMES_MAX
-from troth_protocol.wire.schema import PPM
+from troth_protocol.wire.schema import PPM, is_distribution
 
 OUTCOMES_MIN: Final = 2
 
@@ -96,5 +96,5 @@ def validate_epsilon(outcomes: int, epsilon_ppm: int) -> None:
 
 def validate_ppm(ppm: Sequence[int], outcomes: int, epsilon_ppm: int) -> None:
     """Invalid("bad_probabilities") unless one per outcome, each at least epsilon, sum exactly 1,000,000."""
-    if len(ppm) != outcomes or sum(ppm) != PPM or min(ppm) < epsilon_ppm:
+    if not is_distribution(ppm, outcomes, epsilon_ppm):
         raise Invalid("bad_probabilities", f"{outcomes} of at least {epsilon_ppm} ppm that add up to {PPM}")

@@ -44,7 +44,10 @@ class AttesterLine:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One question settled (`outcome` None: void) or sent back to the attesters (`revote`)."""
+    """One question settled (`outcome` None: void) or sent back to the attesters (`revote`).
+
+    A sponsored one that is settled has its `asker`, and what `returned` of the bounty.
+    """
 
     question: bytes
     topic: str
@@ -56,6 +59,8 @@ class Settlement:
     forecasts: tuple[ForecastLine, ...]
     payments: tuple[PaymentLine, ...]
     attesters: tuple[AttesterLine, ...]
+    asker: bytes | None = None
+    returned: int = 0
 
 
 def settlement_rows(item: Settlement) -> Iterator[Value]:
@@ -87,6 +92,8 @@ def _head(item: Settlement) -> Value:
     }
     if item.outcome is not None:
         out["outcome"] = item.outcome
+    if item.asker is not None:
+        out |= {"asker": item.asker, "returned": str(item.returned)}
     return out
 
 

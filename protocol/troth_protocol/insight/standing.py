@@ -1,6 +1,7 @@
 """Earned standing: what the sealed results say of each key. No word of anybody's own is among what is read here.
 
 A key is judged by what closes paid it, took from it and convicted it of; a key that no result names has earned nothing.
+Sponsored questions do not count: whoever asks and answers itself could earn any standing.
 """
 
 from __future__ import annotations
@@ -50,9 +51,13 @@ def tally(rows: Iterable[Value], found: dict[bytes, Earned]) -> None:
     Rows are those of `settlement_rows` and `sale_rows`, and ["offence", id, offence].
     """
     seller = Earned()
+    sponsored: set[bytes] = set()
     for row in rows:
         match row:
-            case ["settlement", bytes(), dict()]:
+            case ["settlement", bytes(question), dict(head)]:
+                if "asker" in head:
+                    sponsored.add(question)
+            case ["forecast" | "payment" | "attester", bytes(question), _] if question in sponsored:
                 pass
             case ["auction", bytes(), {"seller": bytes(key)}]:
                 seller = _of(found, key)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from troth_protocol.errors import Invalid
 from troth_protocol.wire.codec import Value, decode, decode_amount, encode
@@ -69,6 +70,17 @@ class Committee:
     def encode(self) -> bytes:
         """Canonical [[key, weight]…]."""
         return encode([[member.key, str(member.weight)] for member in self.members])
+
+
+def bonded_in(before: Committee, after: Committee) -> frozenset[bytes]:
+    """Who became a witness from one set to the next; the other way round it is who left."""
+    return frozenset(member.key for member in after.members) - {member.key for member in before.members}
+
+
+def count_changes(sets: Sequence[Committee]) -> tuple[int, int]:
+    """How often somebody became a witness, and how often one left, in the sets of epochs that follow each other."""
+    pairs = list(pairwise(sets))
+    return sum(len(bonded_in(*pair)) for pair in pairs), sum(len(bonded_in(*pair[::-1])) for pair in pairs)
 
 
 def load_committee(data: bytes) -> Committee:

@@ -156,6 +156,11 @@ def load_entry(data: bytes, network: bytes) -> Entry:
     return Entry(header_id(network, wire.header), header, deps, ops, signed, data)
 
 
+def entry_id(data: bytes, network: bytes) -> bytes:
+    """The id that these bytes claim, and nothing checked beside their form: enough to see that an entry is known."""
+    return header_id(network, _WIRE.decode(data).header)
+
+
 def verify_header(signed: SignedHeader, network: bytes, header: Header) -> None:
     """Check the author's key and signature; Invalid("bad_signature")."""
     message = preimage(ENTRY_DOMAIN, network, signed.header)

@@ -12,11 +12,13 @@ from typing import TypeAlias, TypeVar, cast
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Rules
 from troth_protocol.log.agreement import agreement_id, decode_agreement, load_agreement
+from troth_protocol.log.asking import check_room, make_question
 from troth_protocol.log.bidding import find_auction, make_auction, open_bid, seal_bid
 from troth_protocol.log.entry import Entry
 from troth_protocol.log.ops import (
     Accuse,
     Agree,
+    AskOp,
     Attest,
     AttestReveal,
     AuctionOp,
@@ -47,7 +49,7 @@ from troth_protocol.log.rows import (
     Question,
     Row,
 )
-from troth_protocol.log.sealed import attest_digest, auction_id, commit_digest, commit_id, lock_id
+from troth_protocol.log.sealed import asked_id, attest_digest, auction_id, commit_digest, commit_id, lock_id
 from troth_protocol.log.state import State
 from troth_protocol.wire.crypto import digest, is_valid_key
 from troth_protocol.wire.schema import PPM
@@ -364,6 +366,14 @@ def _bid_reveal(at: Evaluation, op: BidReveal, _: int) -> None:
     at.put("bids", place, open_bid(auction, known, at.view.network, at.author, op, at.epoch))
 
 
+def _ask(at: Evaluation, op: AskOp, index: int) -> None:
+    made = make_question(op, at.author, at.epoch, at.rules)
+    check_room(at.view.sealed, [*at.view.rows, *at.delta.rows], at.rules)
+    at.burn(at.rules.fee * (made.closes() - at.epoch))
+    at.spend(op.bounty)
+    at.put("questions", asked_id(at.entry.id, index), made)
+
+
 #: op class -> (its rule, how many fees it burns: opening a sealed thing is prepaid by sealing it)
 _RULES: Mapping[type[Op], tuple[Callable[[Evaluation, Op, int], None], int]] = cast(
     "Mapping[type[Op], tuple[Callable[[Evaluation, Op, int], None], int]]",
@@ -383,5 +393,6 @@ _RULES: Mapping[type[Op], tuple[Callable[[Evaluation, Op, int], None], int]] = c
         AuctionOp: (_auction, _FEES_DUTY),
         BidOp: (_bid, _FEES_DUTY),
         BidReveal: (_bid_reveal, _FEES_NONE),
+        AskOp: (_ask, _FEES_ONE),
     },
 )

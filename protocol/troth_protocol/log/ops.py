@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from troth_protocol.log.rows import PREIMAGE_MAX_BYTES, ROLE, UNITS_MAX
+from troth_protocol.genesis import PHASE_MAX_EPOCHS
+from troth_protocol.log.rows import (
+    OUTCOME_LIST,
+    PPM_LIST,
+    PREIMAGE_MAX_BYTES,
+    QUESTION_TEXT,
+    ROLE,
+    TOPIC_NAME,
+    UNITS_MAX,
+)
 from troth_protocol.wire.schema import (
     AMOUNT,
     EPOCH,
@@ -19,6 +28,7 @@ from troth_protocol.wire.schema import (
     Kind,
     Record,
     Variant,
+    nested,
     uint,
 )
 from troth_protocol.wire.schema import blob as bin_upto
@@ -158,6 +168,29 @@ class BidReveal:
     salt: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Sponsored:
+    """A question as its asker words it: `topic` is its own label, `prior` in ppm, phases in epochs from `opens` on."""
+
+    topic: str
+    text: str
+    outcomes: tuple[str, ...]
+    prior: tuple[int, ...]
+    opens: int
+    commit: int
+    attest: int
+    reveal: int
+    attest_reveal: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskOp:
+    """Sponsor a question: gains are paid from the bounty, losses flow into it, and the rest returns to the asker."""
+
+    question: Sponsored
+    bounty: int
+
+
 Op: TypeAlias = (
     Transfer
     | Bond
@@ -174,6 +207,23 @@ Op: TypeAlias = (
     | AuctionOp
     | BidOp
     | BidReveal
+    | AskOp
+)
+
+SPONSORED = Record(
+    "sponsored",
+    Sponsored,
+    {
+        "topic": TOPIC_NAME,
+        "text": QUESTION_TEXT,
+        "outcomes": OUTCOME_LIST,
+        "prior": PPM_LIST,
+        "opens": EPOCH,
+        "commit": uint(PHASE_MAX_EPOCHS),
+        "attest": uint(PHASE_MAX_EPOCHS),
+        "reveal": uint(PHASE_MAX_EPOCHS),
+        "attest_reveal": uint(PHASE_MAX_EPOCHS),
+    },
 )
 
 _TABLE: Mapping[type[Op], tuple[str, dict[str, Kind]]] = {
@@ -202,6 +252,7 @@ _TABLE: Mapping[type[Op], tuple[str, dict[str, Kind]]] = {
     ),
     BidOp: ("bid", {"auction": ID, "digest": HASH}),
     BidReveal: ("bid_reveal", {"auction": ID, "amount": AMOUNT, "salt": SALT}),
+    AskOp: ("ask", {"question": nested(SPONSORED), "bounty": AMOUNT}),
 }
 
 #: The catalogue: op value <-> op class, tagged by its name.

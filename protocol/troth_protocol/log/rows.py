@@ -30,6 +30,9 @@ ROLES = ("witness", "attester", "agent")
 ROLE = choice(*ROLES)
 NO_HEAD = bytes(32)
 PPM_LIST = many(uint(PPM), 64, 2)
+TOPIC_NAME = text(32)
+QUESTION_TEXT = text(1024)
+OUTCOME_LIST = many(text(64), 64, 2)
 CITATIONS_MAX = 16
 UNBONDING_MAX = 1_000
 PREIMAGE_MAX_BYTES = 64
@@ -37,7 +40,6 @@ UNITS_MAX = 64
 #: Bids are sealed in the two epochs after the auction's own, and opened in the two after those.
 BID_EPOCHS = 2
 BID_REVEAL_EPOCHS = 2
-UNBONDING_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class Claim:
 class Question:
     """A question under way; key is its id. `round` counts votes of the attesters from 0.
 
-    `attest_from` is the first epoch of the round's sealed vote, `reveal_from` the first in which votes open.
+    `attest_from` is the first epoch of the round's sealed vote, `reveal_from` the first in which votes open. A
+    sponsored one has an `asker`, what is left of its `bounty` beside the pot, and its own `text` and `outcomes`.
     """
 
     topic: str
@@ -105,6 +108,10 @@ class Question:
     round: int
     attest_from: int
     reveal_from: int
+    asker: bytes | None = None
+    bounty: int | None = None
+    text: str | None = None
+    outcomes: tuple[str, ...] | None = None
 
     def is_commit_open(self, epoch: int) -> bool:
         """Commits may be certified in this epoch."""
@@ -347,8 +354,10 @@ TABLES: Mapping[str, Record[Row]] = {
     "questions": Record(
         "question",
         Question,
-        {"topic": text(32), "prior": PPM_LIST, "emission": AMOUNT, "pot": AMOUNT}
-        | {name: uint() for name in _QUESTION_NUMBERS},
+        {"topic": TOPIC_NAME, "prior": PPM_LIST, "emission": AMOUNT, "pot": AMOUNT}
+        | {name: uint() for name in _QUESTION_NUMBERS}
+        | {"asker": optional(KEY), "bounty": optional(AMOUNT)}
+        | {"text": optional(QUESTION_TEXT), "outcomes": optional(OUTCOME_LIST)},
     ),
     "standings": Record("standing", Standing, {"won": AMOUNT, "lost": AMOUNT, "high": AMOUNT}),
     "topics": Record("topic", TopicRow, {"counts": many(many(uint(), 64, 2), 64, 1)}),

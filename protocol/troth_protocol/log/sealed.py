@@ -25,6 +25,11 @@ def question_id(network: bytes, topic: str, index: int) -> bytes:
     return object_id("troth/question/1", network, topic.encode() + b"/" + index.to_bytes(8, "big"))
 
 
+def asked_id(entry: bytes, index: int) -> bytes:
+    """The id of the question that op `index` of an entry asks."""
+    return entry[:30] + index.to_bytes(2, "big")
+
+
 def lock_id(entry: bytes, index: int) -> bytes:
     """The id of the lock made by op `index` of an entry."""
     return entry[:30] + index.to_bytes(2, "big")

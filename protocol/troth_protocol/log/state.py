@@ -169,9 +169,12 @@ class State:
             ("locks", "amount"),
             ("commits", "wager"),
             ("questions", "pot"),
+            ("questions", "bounty"),
             ("bids", "deposit"),
         ):
-            total += sum(cast("int", getattr(row, field)) for row in self.tables[table].rows.values())
+            total += sum(
+                cast("int | None", getattr(row, field)) or 0 for row in self.tables[table].rows.values()
+            )
         return total
 
     def is_conserved(self) -> bool:
@@ -185,20 +188,25 @@ def _head(name: str, subtree: bytes, size: int) -> bytes:
 
 
 def decode_state(snapshot: bytes) -> State:
-    """Read a snapshot; the caller compares the root. Invalid on anything that is not one."""
+    """Read a snapshot; the caller compares the root. Invalid on anything that is not one, its rows in order."""
     state = State()
+    last: tuple[str, bytes] | None = None
     for item in unpack_rows(snapshot):
         if type(item) is not list or len(item) != 3:
             raise Invalid("bad_snapshot", "expected rows of [table, key, row]")
-        load_row(state, item[0], item[1], item[2])
+        place = load_row(state, item[0], item[1], item[2])
+        if last is not None and place <= last:
+            raise Invalid("bad_snapshot", "rows are in the order of tables and keys, each once")
+        last = place
     return state
 
 
-def load_row(state: State, table: Value, key: Value, value: Value) -> None:
-    """Put one decoded row into a state; Invalid if it is not a row of that table."""
+def load_row(state: State, table: Value, key: Value, value: Value) -> tuple[str, bytes]:
+    """Put one decoded row into a state; returns its place. Invalid if it is not a row of that table."""
     if type(table) is not str or table not in TABLES or type(key) is not bytes:
         raise Invalid("bad_snapshot", "unknown table or key")
     state.put(table, key, TABLES[table].load(value))
+    return table, key
 
 
 def genesis_state(genesis: Genesis) -> State:

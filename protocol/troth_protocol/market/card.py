@@ -6,7 +6,6 @@ something. Both are read from hostile bytes: every field is bounded, and texts h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -22,6 +21,7 @@ from troth_protocol.wire.schema import (
     PPM,
     Record,
     choice,
+    find_mark,
     many,
     optional,
     row,
@@ -40,9 +40,6 @@ CARD_DOCUMENTS_MAX: Final = 32
 ENDPOINTS_MAX: Final = 8
 #: What one agent may want and offer at a time: each announcement has a slot, and a newer one takes its place.
 SLOTS_MAX: Final = 16
-
-#: Control characters, and marks that break lines or turn the direction of writing.
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +184,9 @@ def _check_card(card: Card) -> None:
 
 def _check_texts(texts: Iterable[str]) -> None:
     for item in texts:
-        found = _CONTROL.search(item)
+        found = find_mark(item)
         if found is not None:
-            raise Invalid("bad_card", f"character U+{ord(found[0]):04X} in a text")
+            raise Invalid("bad_card", f"character U+{ord(found):04X} in a text")
 
 
 def _check_dates(item: Posting) -> None:

@@ -5,6 +5,7 @@ Loading hostile values raises `Invalid` and nothing else; dumping what was loade
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from dataclasses import fields as class_fields
@@ -17,6 +18,9 @@ from troth_protocol.wire.codec import Value, decode, decode_amount, encode_amoun
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Dump: TypeAlias = Callable[[object], Value]
+
+#: Control characters, and marks that break lines or turn the direction of writing.
+_MARKS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 MAX_INT = 2**53 - 1
 PPM = 1_000_000
@@ -143,6 +147,17 @@ def _load_flag(value: Value) -> bool:
     if type(value) is not bool:
         raise Invalid("bad_field", "expected true or false")
     return value
+
+
+def find_mark(text: str) -> str | None:
+    """The first character of a text that breaks lines, or fools whoever reads a terminal."""
+    found = _MARKS.search(text)
+    return None if found is None else found[0]
+
+
+def is_distribution(ppm: Sequence[int], outcomes: int, epsilon_ppm: int) -> bool:
+    """Are these probabilities: one per outcome, each at least epsilon, their sum exactly 1,000,000?"""
+    return len(ppm) == outcomes and sum(ppm) == PPM and min(ppm) >= epsilon_ppm
 
 
 FLAG = Kind("bool", _load_flag, _same)

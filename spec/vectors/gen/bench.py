@@ -36,14 +36,15 @@ from troth_protocol.log.vote import Certificate, sign_votes
 from troth_protocol.wire.crypto import digest
 
 from .common import TOKEN, keys
-from .network import document, holder
+from .network import PATRON_RULES, document, holder
 
 EPOCH: Final = 7
 GENESIS: Final = document(
     [
         holder("dora", 100, witness=1_000, attester=1_000),
         *(holder(name, 100, attester=50, agent=50) for name in ("alma", "bruno", "fred", "tom", "uma")),
-    ]
+    ],
+    rules=PATRON_RULES,
 )
 NETWORK: Final = GENESIS.network()
 SET: Final = genesis_committee(GENESIS)
@@ -55,6 +56,8 @@ ASKED, SEALING, REVEALING, OPENING = (question_id(NETWORK, "coin", index) for in
 UNKNOWN: Final = question_id(NETWORK, "coin", 4)
 LOCK, CLAIMED, EXPIRED, FOREIGN = (digest(word) for word in (b"lock", b"claimed", b"expired", b"foreign"))
 
+#: A question that dora sponsors.
+SPONSORED: Final = digest(b"sponsored")
 #: Hashlocks of bruno's auctions: one in which bids are sealed, one in which they open. Bids are of 40, the cap is 50.
 BIDDING, JUDGING = digest(b"bidding"), digest(b"judging")
 BID, CAP = 40, 50
@@ -95,6 +98,16 @@ def state() -> State:
     made.put("totals", b"totals", replace(totals, epoch=EPOCH - 1))
     for index, key in enumerate((ASKED, SEALING, REVEALING, OPENING)):
         made.put("questions", key, _question(index, EPOCH - 2 * index))
+    asked = replace(
+        _question(0, EPOCH + 1),
+        topic="weather",
+        emission=TOKEN,
+        asker=public("dora"),
+        bounty=2 * TOKEN,
+        text="Does it rain?",
+        outcomes=("yes", "no"),
+    )
+    made.put("questions", SPONSORED, asked)
     _put_accounts(made)
     _put_locks(made)
     _put_commits(made)

@@ -59,7 +59,8 @@ FINDINGS: Final = Findings(
 )
 
 
-def _executed(told: Told, title: str) -> Case:
+def executed(told: Told, title: str) -> Case:
+    """A close with all that goes in and comes out."""
     closed, chunks = told.closed, told.cut.chunks()
     return valid(
         f"epoch {told.epoch}: {title}",
@@ -253,7 +254,7 @@ def closes() -> Json:
     ]
     empty = valid("an empty body", check="findings", rows=[], bytes=Chunks(b"").data.hex())
     good = [
-        *(_executed(told, title) for told, title in zip(story(), TITLES, strict=True)),
+        *(executed(told, title) for told, title in zip(story(), TITLES, strict=True)),
         *(_report_case(), _findings_case(), empty, _value_case(), *many, _timers()),
     ]
     return cases(

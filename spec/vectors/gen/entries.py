@@ -10,6 +10,7 @@ from troth_protocol.log.ops import (
     OPS,
     Accuse,
     Agree,
+    AskOp,
     Attest,
     AttestReveal,
     AuctionOp,
@@ -21,6 +22,7 @@ from troth_protocol.log.ops import (
     Op,
     Resume,
     Reveal,
+    Sponsored,
     Transfer,
     Unbond,
     Unlock,
@@ -67,6 +69,7 @@ EVERY_OP: Final[tuple[Op, ...]] = (
     AuctionOp(ONE, 64, TWO, 10**38 - 1, THREE),
     BidOp(ONE, TWO),
     BidReveal(ONE, 1, TWO),
+    AskOp(Sponsored("weather", "Rain?", ("yes", "no"), (500_000, 500_000), 9, 1, 2, 2, 2), 10**38 - 1),
 )
 
 

@@ -14,7 +14,7 @@ from troth_protocol.log.state import genesis_state
 from troth_protocol.wire.codec import decode, encode
 
 from .common import TOKEN, Case, Json, cases, changed, hexed, invalid, keys, plain, valid
-from .network import COIN, PACING, RULES, document, holder
+from .network import COIN, PACING, PATRON_RULES, RULES, document, holder
 
 ALMA, BRUNO, CARLA = holder("alma", 1_000, witness=500), holder("bruno", 0, witness=300), holder("carla", 7)
 WIDE: Final = replace(
@@ -98,6 +98,10 @@ def _documents() -> list[Case]:
             document([ALMA], topics=(replace(BATCHED, first=2, emission_ppm=500_000, prior_fixed=False),)),
         ),
         _good("all there can ever be", document([rich], topics=())),
+        _good("questions may be sponsored", document([ALMA], rules=PATRON_RULES)),
+        _good(
+            "a witness bond of a thousandth", replace(base, holders=_thousandth(999_000, 1_000), topics=())
+        ),
     ]
 
 
@@ -125,6 +129,12 @@ def _topics(*topics: Topic) -> Callable[[Genesis], bytes]:
     return lambda genesis: replace(genesis, topics=topics).encode()
 
 
+def _thousandth(large: int, small: int) -> tuple[Holder, ...]:
+    """Two holders with witness bonds of so many tokens."""
+    pair = holder("alma", 1, witness=large), holder("bruno", 1, witness=small)
+    return tuple(sorted(pair, key=lambda one: one.key))
+
+
 FIRST, SECOND = sorted((ALMA, BRUNO), key=lambda one: one.key)
 NO_POINT = Holder(b"\x02" + bytes(31), 1, 1, 0, 0)
 #: With a bond of 5, the reserve and all that is ever minted, one unit below 10^38.
@@ -149,6 +159,10 @@ BAD: Final[tuple[tuple[str, Callable[[Genesis], bytes]], ...]] = (
     ("no witness bond", _holders(CARLA)),
     ("kappa above a half", _rules(kappa_ppm=500_001)),
     ("no epsilon", _rules(epsilon_ppm=0)),
+    ("questions sponsored for no least bounty", _rules(asks_max=3)),
+    ("a least bounty for no questions", _rules(min_bounty=TOKEN)),
+    ("a least bounty that cannot pay the attesters", _rules(asks_max=3, min_bounty=TOKEN - 1)),
+    ("a witness bond below a thousandth", _holders(*_thousandth(999_001, 999))),
     ("an epsilon that leaves no room", _rules(epsilon_ppm=500_001)),
     ("two topics of one name", _topics(COIN, COIN)),
     ("a start that is no date", _topic(start="2026-02-29")),

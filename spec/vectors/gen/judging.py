@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from troth_protocol.log.agreement import AGREEMENT, Agreement, sign_agreement
@@ -11,6 +12,7 @@ from troth_protocol.log.evaluate import Delta
 from troth_protocol.log.ops import (
     Accuse,
     Agree,
+    AskOp,
     Attest,
     AttestReveal,
     AuctionOp,
@@ -22,6 +24,7 @@ from troth_protocol.log.ops import (
     Op,
     Resume,
     Reveal,
+    Sponsored,
     Transfer,
     Unbond,
     Unlock,
@@ -125,6 +128,11 @@ def _open_bid(amount: int = BID, *, auction: bytes = auction_of(JUDGING), salt: 
     return BidReveal(auction, amount, salt)
 
 
+def _ask(bounty: int = 2 * TOKEN, **changes: object) -> AskOp:
+    usual = Sponsored("weather", "Snow, too?", ("yes", "no"), (100_000, 900_000), EPOCH + 1, 1, 2, 2, 2)
+    return AskOp(replace(usual, **changes), bounty)  # type: ignore[arg-type] # the names are the fields'
+
+
 def _delta(delta: Delta) -> dict[str, Json]:
     """What an entry changes, the parts that are empty left out."""
     rows = [
@@ -198,6 +206,10 @@ def _good() -> list[Case]:
         _alone("a sealed bid", "alma", _bid()),
         _alone("an opened bid", "alma", _open_bid()),
         _alone("an opened reserve price", "bruno", _open_bid()),
+        _alone("a sponsored question", "alma", _ask()),
+        _alone(
+            "as many as there is room for", "alma", _ask(), _ask(5 * TOKEN, topic="", opens=EPOCH + 1_000)
+        ),
     ]
 
 
@@ -359,6 +371,20 @@ def _auctions() -> list[Rule]:
     ]
 
 
+def _asks() -> list[Rule]:
+    return [
+        ("bad_amount", "a bounty below the least", "alma", [_ask(2 * TOKEN - 1)]),
+        ("insufficient_balance", "a bounty", "alma", [_ask(100 * TOKEN)]),
+        ("too_many", "three questions beside the sealed one", "alma", [_ask(), _ask(), _ask()]),
+        (
+            "unknown_question",
+            "a commit to one of the same entry",
+            "alma",
+            [_ask(), _commit(question=UNKNOWN)],
+        ),
+    ]
+
+
 def _same_entry() -> list[Op]:
     return [_auction(), _bid(auction_of(digest(KEY), "alma"))]
 
@@ -366,7 +392,7 @@ def _same_entry() -> list[Op]:
 def ops() -> Json:
     """The file ops.json."""
     bench = Bench()
-    rules = [*_payments(), *_standings(), *_questions(), *_promises(), *_duties(), *_auctions()]
+    rules = [*_payments(), *_standings(), *_questions(), *_promises(), *_duties(), *_auctions(), *_asks()]
     refused = [(code, what, bench, bench.entry(name, made)) for code, what, name, made in rules]
     return cases(
         "What a witness says to an entry (03): `setting` is what all cases share, `certified` what it has stored.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from troth_protocol.genesis import Genesis, Holder, Pacing, Phases, Rules, Topic
@@ -33,6 +34,8 @@ RULES: Final = Rules(
     mint_epochs=2,
 )
 PACING: Final = Pacing(epoch_ms=300, grace_ms=40, slot_ms=200, slot_max_ms=3_000)
+#: The same, and three questions may be sponsored at a time.
+PATRON_RULES: Final = replace(RULES, asks_max=3, min_bounty=2 * TOKEN)
 COIN: Final = Topic(
     name="coin",
     text="Does the coin of {slot} show heads?",

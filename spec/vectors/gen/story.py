@@ -16,6 +16,7 @@ from troth_protocol.close.findings import Findings
 from troth_protocol.close.light import genesis_committee
 from troth_protocol.close.seal import SEAL, Seal, SignedSeal, collect, seal_id, sign_seal
 from troth_protocol.evidence import ballot_fork, entry_fork, misdelivery
+from troth_protocol.genesis import Genesis
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.insight.lifecycle import open_questions
 from troth_protocol.log.book import LogBook
@@ -143,17 +144,19 @@ class Told:
 class Story:
     """The network under way."""
 
-    def __init__(self) -> None:
-        self.state = genesis_state(GENESIS)
-        open_questions(self.state, GENESIS, NETWORK, 1)
-        self.committee = genesis_committee(GENESIS)
+    def __init__(self, genesis: Genesis = GENESIS) -> None:
+        self.genesis = genesis
+        self.network = genesis.network()
+        self.state = genesis_state(genesis)
+        open_questions(self.state, genesis, self.network, 1)
+        self.committee = genesis_committee(genesis)
         self.epoch = 1
-        self.prev = NETWORK
+        self.prev = self.network
         self.told: list[Told] = []
         self._open()
 
     def _open(self) -> None:
-        self.book = LogBook(NETWORK, GENESIS.rules, self.epoch, self.state, self.committee)
+        self.book = LogBook(self.network, self.genesis.rules, self.epoch, self.state, self.committee)
         self.certified: list[tuple[Entry, Certificate]] = []
 
     def entry(self, name: str, ops: Sequence[Op], deps: Sequence[Entry] = ()) -> Entry:
@@ -162,7 +165,7 @@ class Story:
         seq, head = self.book.head(pair.public)
         ids = [dep.id for dep in deps]
         return make_entry(
-            pair, NETWORK, incarnation=0, epoch=self.epoch, seq=seq + 1, prev=head, deps=ids, ops=ops
+            pair, self.network, incarnation=0, epoch=self.epoch, seq=seq + 1, prev=head, deps=ids, ops=ops
         )
 
     def certify(self, name: str, *ops: Op, deps: Sequence[Entry] = ()) -> Entry:
@@ -177,7 +180,7 @@ class Story:
         return [
             vote
             for key in quorum(self.committee)
-            for vote in sign_votes(keys(NAMES[key]), NETWORK, self.epoch, self.committee, [entry.id])
+            for vote in sign_votes(keys(NAMES[key]), self.network, self.epoch, self.committee, [entry.id])
         ]
 
     def close(
@@ -189,10 +192,10 @@ class Story:
         for item in evidence:
             cut.add_evidence(item)
         logs = {author: self.book.log(author, seq) for author, (seq, _) in cut.heads.items()}
-        closed = execute(Close(GENESIS, NETWORK, self.epoch, self.committee), self.state, cut, logs)
+        closed = execute(Close(self.genesis, self.network, self.epoch, self.committee), self.state, cut, logs)
         payload = self._seal(closed, cut)
         signatures = {
-            place: sign_seal(keys(NAMES[member.key]), NETWORK, payload)
+            place: sign_seal(keys(NAMES[member.key]), self.network, payload)
             for place, member in enumerate(self.committee.members)
             if member.key in quorum(self.committee) or self.epoch == 1
         }
@@ -200,13 +203,13 @@ class Story:
         before = (self.epoch, self.state, self.committee, tuple(self.certified))
         self.told.append(Told(*before, cut, closed, self.prev, payload, signed))
         self.state, self.committee = closed.state, closed.committee
-        self.prev, self.epoch = seal_id(NETWORK, payload), self.epoch + 1
+        self.prev, self.epoch = seal_id(self.network, payload), self.epoch + 1
         self._open()
 
     def _seal(self, closed: Closed, cut: Findings) -> bytes:
         chunks = cut.chunks()
         seal = Seal(
-            NETWORK,
+            self.network,
             self.epoch,
             self.prev,
             closed.state.root(),

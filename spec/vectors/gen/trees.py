@@ -203,6 +203,7 @@ def _bad_snapshots() -> list[Case]:
     out = [
         invalid(c, f"snapshot: {w}", check="snapshot", bytes=pack_rows([item]).hex()) for c, w, item in rows
     ]
+    out += [_unordered("rows out of order", 0), _unordered("a row twice", 1)]
     absent = {"check": "prove", "snapshot": snapshot}
     return [
         *out,
@@ -214,6 +215,13 @@ def _bad_snapshots() -> list[Case]:
         invalid("bad_index", "the chunk behind the last", check="cut", data=b"short".hex(), index=1),
         invalid("bad_index", "a negative one", check="cut", data=b"short".hex(), index=-1),
     ]
+
+
+def _unordered(what: str, first: int) -> Case:
+    """Two rows of a state, the second of them first, or twice."""
+    rows = [[table, key, TABLES[table].dump(row)] for table, key, row in _state().all_rows()][:2]
+    spoilt = pack_rows([rows[1 - first], rows[0]])
+    return invalid("bad_snapshot", f"snapshot: {what}", check="snapshot", bytes=hexed(spoilt))
 
 
 def _without(value: Mapping[str, Json], name: str) -> dict[str, Json]:

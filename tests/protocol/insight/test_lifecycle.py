@@ -295,6 +295,16 @@ def test_whoever_bonds_after_the_call_owes_nothing_and_has_no_voice():
     assert forum.key(4) not in {item.attester for item in settlement.attesters}
 
 
+def test_whoever_has_left_before_a_vote_is_held_again_has_no_voice_in_it():
+    forum = Forum()
+    forum.advance(2)
+    forum.put(3, Unbond(100_000 * TOKEN, "attester"))
+    assert forum.vote({0: HEADS, 1: HEADS, 2: TAILS, 3: TAILS}).revote
+    second = forum.vote({0: HEADS, 1: HEADS, 2: TAILS})
+    assert (second.outcome, second.round) == (HEADS, 1)
+    assert forum.key(3) not in {item.attester for item in second.attesters}
+
+
 def test_whoever_leaves_after_the_call_still_pays_from_what_is_leaving():
     forum = Forum()
     forum.advance(2)

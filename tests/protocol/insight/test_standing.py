@@ -56,6 +56,12 @@ def test_attesters_gain_and_are_penalised():
     assert (found[ALMA].votes, found[ALMA].attested, found[BRUNO].penalty) == (1, 4, 6)
 
 
+def test_sponsored_questions_do_not_count():
+    paid, vote = (PaymentLine(ALMA, BRUNO, C, C, 5),), (AttesterLine(CARLA, 1, 4),)
+    item = Settlement(Q, "", 0, 0, 1, False, (500_000, 500_000), (forecast(ALMA, 7),), paid, vote, CARLA, 3)
+    assert tally(settlement_rows(item)) == {}
+
+
 def test_offences_count_by_kind():
     offence = TABLES["offences"].dump(Offence("entry_fork", CARLA, 3, 4, 50))
     found = tally([["offence", Q, offence], ["offence", C, offence]])

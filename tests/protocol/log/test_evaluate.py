@@ -54,7 +54,7 @@ def test_every_op_is_refused_one_unit_short(net, name):
 def test_every_op_has_its_fees_in_a_test():
     """Those that need something under way are met where it is: attestations, auctions, openings."""
     free = {"unlock", "reveal", "attest_reveal", "bid_reveal"}
-    assert FEES.keys() | free | {"attest", "auction", "bid"} == set(OPS.records)
+    assert FEES.keys() | free | {"attest", "auction", "bid", "ask"} == set(OPS.records)
 
 
 def test_fees_add_up_over_the_ops_of_an_entry(net):

@@ -12,6 +12,7 @@ from troth_protocol.log.ops import (
     OPS,
     Accuse,
     Agree,
+    AskOp,
     Attest,
     AttestReveal,
     AuctionOp,
@@ -22,6 +23,7 @@ from troth_protocol.log.ops import (
     LockOp,
     Resume,
     Reveal,
+    Sponsored,
     Transfer,
     Unbond,
     Unlock,
@@ -48,6 +50,7 @@ EXAMPLES = [
     AuctionOp(A, UNITS_MAX, B, 10**38 - 1, A),
     BidOp(A, B),
     BidReveal(A, 10**38 - 1, B),
+    AskOp(Sponsored("x" * 32, "x" * 1024, ("x" * 64,) * 64, (15_625,) * 64, 9, *(1000,) * 4), 10**38 - 1),
 ]
 by_name = pytest.mark.parametrize("op", EXAMPLES, ids=OPS.name_of)
 
@@ -87,7 +90,7 @@ def test_every_field_of_a_wrong_type_or_size_is_refused(op):
         was = value[name]
         longer = was + was[:1] if isinstance(was, bytes) else -1
         for wrong in (True, False, -1, -(2**53) + 1, 1.5, None, [], {}, [was], longer):
-            assert code(value | {name: wrong}) in {"bad_field", "bad_amount"}, (name, wrong)
+            assert code(value | {name: wrong}) in {"bad_field", "bad_amount", "missing_field"}, (name, wrong)
 
 
 @pytest.mark.parametrize("amount", ["-1", "00", "1" * 39, "1.0", "", "\uff11", 1, 2**53 - 1])

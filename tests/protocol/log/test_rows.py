@@ -58,7 +58,9 @@ ROWS = {
     "locks": Lock(A, B, 5, A, MAX_INT),
     "offences": Offence("entry_fork", A, 1, 2, MOST),
     "promises": Promise(A, A, B, 1_000_000),
-    "questions": Question("coin", 1, 2, 3, 4, 5, 6, 7, (500_000,) * 64, 8, 9, 1, 10, 11),
+    "questions": Question(
+        "coin", 1, 2, 3, 4, 5, 6, 7, (500_000,) * 64, 8, 9, 1, 10, 11, A, MOST, "why?", ("x",) * 64
+    ),
     "standings": Standing(1, 2, 3),
     "topics": TopicRow(((1, 2), (3, 4))),
     "totals": Totals(1, 2, 3, 4, 5),
@@ -104,8 +106,8 @@ def test_every_field_of_a_wrong_type_is_refused(table):
             1.0,
             {},
             [[[]]],
-            "x" * 100,
-            b"x" * 100,
+            "x" * 2_000,
+            b"x" * 2_000,
             1 if name in {"frozen", "left_out"} else True,
         ):
             if name in {"wagered", "revealed"} and wrong is True:

@@ -247,6 +247,14 @@ def test_a_snapshot_with_another_row_is_refused(row):
         decode_state(pack_rows([row]))
 
 
+@pytest.mark.parametrize("change", [lambda rows: rows[::-1], lambda rows: rows + rows[-1:]])
+def test_a_snapshot_has_its_rows_in_order_each_once(change):
+    rows = [[name, key, TABLES[name].dump(row)] for name, key, row in full_state(3).all_rows()]
+    assert decode_state(pack_rows(rows)).root() == full_state(3).root()
+    with pytest.raises(Invalid, match="bad_snapshot"):
+        decode_state(pack_rows(change(rows)))
+
+
 def test_a_spoilt_snapshot_is_invalid_or_another_state():
     state = full_state(2)
     data, root = state.encode(), state.root()
@@ -295,7 +303,8 @@ def test_the_genesis_state_balances():
         ("accounts", Account(1)),
         ("locks", Lock(A, B, 1, A, 9)),
         ("commits", replace(examples.ROWS["commits"], wager=1)),
-        ("questions", replace(examples.ROWS["questions"], pot=1)),
+        ("questions", replace(examples.ROWS["questions"], pot=1, bounty=0)),
+        ("questions", replace(examples.ROWS["questions"], pot=0, bounty=1)),
     ],
 )
 def test_one_unit_more_anywhere_is_noticed(table, row):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth_node.testing.ledger import Ledger
+from troth_node.testing.patron import RAIN
 from troth_node.testing.samples import RULES, TOKEN
 from troth_protocol.close.findings import Findings
 from troth_protocol.errors import Invalid
@@ -13,6 +14,7 @@ from troth_protocol.evidence import entry_fork
 from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.ops import (
     Accuse,
+    AskOp,
     Attest,
     AttestReveal,
     AuctionOp,
@@ -27,14 +29,16 @@ from troth_protocol.log.ops import (
     Unbond,
     Unlock,
 )
-from troth_protocol.log.rows import TABLES, Commit, Lock
+from troth_protocol.log.rows import TABLES, Commit, Lock, Question
 from troth_protocol.log.sealed import attest_digest, auction_id, bid_digest, commit_digest
 from troth_protocol.log.state import decode_state, verify_row
 from troth_protocol.wire.crypto import digest
 
 AGENTS = 5
 SALT, PREIMAGE = digest(b"salt"), b"key"
-SHORT = replace(RULES, evidence_epochs=2, mint_per_epoch=7, mint_epochs=3)
+SHORT = replace(
+    RULES, evidence_epochs=6, mint_per_epoch=7, mint_epochs=3, asks_max=2, min_bounty=RULES.attest_fee
+)
 ROLES = ("witness", "attester", "agent")
 agents = st.integers(0, AGENTS - 1)
 steps = st.tuples(
@@ -54,7 +58,7 @@ steps = st.tuples(
                 "open",
                 "fork",
             ),
-            *("auction", "bid", "open_bid"),
+            *("auction", "bid", "open_bid", "ask", "answer"),
         ]
     ),
     agents,
@@ -98,6 +102,8 @@ def op_of(net, agent, action, other, number):
             sale(net, other), bid_digest(net.network, me, sale(net, other), SALT, 45 - agent)
         ),
         "open_bid": lambda: BidReveal(sale(net, other), 45 - agent, SALT),
+        "ask": lambda: AskOp(replace(RAIN, opens=net.epoch + 1 + number), (1 + other) * TOKEN),
+        "answer": lambda: answer(net, agent, number),
     }
     return make[action]()
 
@@ -114,6 +120,15 @@ def sell(net, agent, number):
         return None
     sealed = bid_digest(net.network, net.key(agent), sale(net, agent), SALT, 45 - agent)
     return AuctionOp(mine[0][0], number, sealed, 50, digest(PREIMAGE))
+
+
+def answer(net, agent, number):
+    """A wager on the first sponsored question, whatever its phase."""
+    asked = [key for key, row in net.state.items("questions", Question) if row.asker is not None]
+    if not asked:
+        return None
+    sealed = commit_digest(net.network, net.key(agent), asked[0], SALT, contribution(net, asked[0], agent))
+    return CommitOp(asked[0], sealed, number * TOKEN)
 
 
 def reveal(net, agent):
@@ -190,20 +205,26 @@ def test_a_history_with_everything_in_it():
         (3, "strange", 0, 0),
     ]
     epochs = [
-        [*first, (1, "bond", 2, 1), (2, "unbond", 0, 2)],
-        [(4, "unlock", 0, 0), (3, "fork", 1, 0), (2, "fork", 2, 0), (4, "auction", 0, 1)],
+        [*first, (1, "bond", 2, 1), (2, "unbond", 0, 2), (4, "ask", 1, 0)],
+        [
+            (3, "answer", 0, 2),
+            (4, "unlock", 0, 0),
+            (3, "fork", 1, 0),
+            (2, "fork", 2, 0),
+            (4, "auction", 0, 1),
+        ],
         [*((agent, "attest", 0, 1) for agent in range(3)), (0, "bid", 4, 0), (1, "bid", 4, 0)],
         [(3, "pay", 4, 0)],
         [(4, "reveal", 0, 0), (3, "reveal", 0, 0), (4, "open_bid", 4, 0), (0, "open_bid", 4, 0)],
         [],
         [(agent, "open", 0, 3) for agent in range(3)],
-        [],
-        [],
+        *[[]] * 12,
     ]
     seen = set()
     for epoch in epochs:
         closed = play(net, epoch)
         seen |= {name for name in TABLES if net.state.tables[name].rows}
+        seen |= {"sponsored"} if any(item.asker for item in closed.settlements) else set()
         seen |= {"settled"} if closed.settlements else set()
         seen |= {"punished"} if closed.offences else set()
         seen |= {"sold"} if any(sale.price for sale in closed.sales) else set()
@@ -220,6 +241,7 @@ def test_a_history_with_everything_in_it():
         "settled",
         "punished",
         "sold",
+        "sponsored",
     } <= seen
     assert net.state.totals().minted == 21
     assert net.state.totals().burned > 0
