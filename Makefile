@@ -27,7 +27,7 @@ lock: ## pin every dependency anew, with hashes and without addresses
 vectors: run ## make the test vectors in spec/vectors anew
 	@exec .venv/bin/python spec/vectors/make.py
 
-bench: run ## measure how fast entries settle, beside the bare transport and signatures, and what size costs; ARGS="--quick --json FILE"
+bench: run ## measure how fast entries settle, beside the bare transport and signatures, what a trade takes, what size costs; ARGS="--quick --json FILE"
 	@exec .venv/bin/python tests/bench/run.py $(ARGS)
 
 clean: ## remove what builds and checks leave behind (.venv stays)

@@ -26,7 +26,7 @@ from troth_protocol.market.exchange import Contents
 from troth_protocol.market.library import Fetched, NotFetched
 from troth_protocol.market.negotiation import Delivered, Encrypted, Negotiation, Opened
 from troth_protocol.market.trades import BODIES, NONCE_BYTES, Deliver, Request, Terms
-from troth_protocol.market.transcript import AGREED, BUYER, DELIVERED, OPENED, RECEIVED, SEALED
+from troth_protocol.market.transcript import AGREED, BUYER, DELIVERED, OFFERED, OPENED, RECEIVED, SEALED
 from troth_protocol.wire.codec import decode
 
 #: Whoever sells on what it buys wants it this many epochs before the commit phase ends.
@@ -186,9 +186,9 @@ class Buying:
     async def consider(
         self, negotiation: Negotiation, terms: Terms, views: Mapping[bytes, QuestionView]
     ) -> None:
-        """Answer an offer as the agent says, as long as its question is under way.
+        """Answer an offer as the agent says, as long as its question is under way; what an auction has set is clear.
 
-        What an auction has set needs no more thought.
+        Just after a restart an offer may come before the epoch is open here: it is answered when it is.
         """
         bid = self.bidding.asked(negotiation.id)
         if bid is not None:
@@ -199,17 +199,7 @@ class Buying:
         wanted, view = self._purchases.get(negotiation.id), views.get(negotiation.request.question)
         if wanted is None or view is None:
             return
-        offer = strategy.Offer(
-            seller=self.trader.name(negotiation.peer),
-            seller_key=negotiation.peer,
-            question=view,
-            document=wanted.name,
-            min_weight_ppm=terms.min_weight_ppm,
-            round=(negotiation.rounds - 1) // 2,
-            price=terms.price,
-            floor=terms.floor,
-            min_wager=terms.min_wager,
-        )
+        offer = self._offer(negotiation, terms, wanted, view)
         decision = await self.trader.call(self.trader.agent.consider, offer)
         match decision:
             case strategy.Accept() if self._promise(negotiation):
@@ -221,6 +211,21 @@ class Buying:
             case _:
                 trade = negotiation.reject("too dear")
         self.trader.say(negotiation, trade)
+
+    def _offer(
+        self, negotiation: Negotiation, terms: Terms, wanted: Wanted, view: QuestionView
+    ) -> strategy.Offer:
+        return strategy.Offer(
+            seller=self.trader.name(negotiation.peer),
+            seller_key=negotiation.peer,
+            question=view,
+            document=wanted.name,
+            min_weight_ppm=terms.min_weight_ppm,
+            round=(negotiation.rounds - 1) // 2,
+            price=terms.price,
+            floor=terms.floor,
+            min_wager=terms.min_wager,
+        )
 
     def _promise(self, negotiation: Negotiation) -> bool:
         """Is the price free and in the budget, and the floor covered? Then the price is held from now on."""
@@ -365,6 +370,9 @@ class Buying:
         self._read_already = {key: item for key, item in self._read_already.items() if key in alive}
         for negotiation in self.trader.in_state(BUYER, AGREED):
             self.record(negotiation)
+        for negotiation in self.trader.in_state(BUYER, OFFERED):
+            if negotiation.terms is not None:
+                await self.consider(negotiation, negotiation.terms, views)
         await self.bidding.advance(views)
 
     def stop(self, question: bytes) -> None:

@@ -39,10 +39,11 @@ class Wanted:
 
 @dataclass(slots=True)
 class _Kept:
-    """One negotiation on disk: the keys of its rows, what they hold, and what it is about if we buy."""
+    """One negotiation on disk: the keys of its rows, what they hold, when the last was written, and what we buy."""
 
     rows: list[bytes] = field(default_factory=list)
     items: list[tuple[bytes, bytes]] = field(default_factory=list)
+    epoch: int = 0
     wanted: Wanted | None = None
 
 
@@ -60,8 +61,9 @@ class Deals:
 
     def _load(self, key: bytes, value: Value) -> None:
         match value:
-            case [list(items), list(about)]:
+            case [list(items), int(epoch), list(about)]:
                 kept = self._kept.setdefault(key[:_ID_BYTES], _Kept())
+                kept.epoch = epoch
                 kept.rows.append(key)
                 kept.items += [_item(item) for item in items]
                 kept.wanted = _wanted(about) or kept.wanted
@@ -69,9 +71,12 @@ class Deals:
                 raise Invalid("bad_row", "deal")
 
     def _resume(self, negotiation: bytes) -> None:
-        """What can't be gone on with any more ends by its deadline, as if nothing had been said here."""
+        """What can't be gone on with any more ends by its deadline, as if nothing had been said here.
+
+        A restart is no reason to hold what is over any longer.
+        """
         try:
-            self._desk.resume(self._kept[negotiation].items)
+            self._desk.resume(self._kept[negotiation].items).changed = self._kept[negotiation].epoch
         except Invalid as error:
             log.warning("negotiation forgotten", id=negotiation.hex(), code=error.code, detail=error.detail)
             self._erase(negotiation)
@@ -86,7 +91,7 @@ class Deals:
         new = negotiation.transcript()[len(kept.items) :]
         key = negotiation.id + bytes([len(kept.items)])
         about: list[Value] = [] if wanted is None else [wanted.name, wanted.seller, wanted.document.data]
-        self._core.out.persist(TABLE, key, encode([[list(item) for item in new], about]))
+        self._core.out.persist(TABLE, key, encode([[list(item) for item in new], self._core.epoch, about]))
         kept.rows.append(key)
         kept.items += new
         kept.wanted = wanted or kept.wanted

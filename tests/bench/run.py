@@ -1,4 +1,4 @@
-"""Measure how fast entries settle, beside the raw transport and the bare signatures, and what size costs.
+"""Measure how fast entries settle, beside the raw transport and the bare signatures, what a trade and what size cost.
 
 Tables, and JSON for machines.
 

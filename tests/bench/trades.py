@@ -252,10 +252,12 @@ def _many_figures(pace: TradePace, spent: Spent, took: Sequence[tuple[float, flo
     ended = sorted(at for at, _ in took)
     seconds = ended[-1] - ended[pace.depth - 1]
     latencies_ms = [lasted * 1e3 for _, lasted in took]
+    cpu_s = sum(spent[role]["cpu_s"] for role in ROLES) / len(took)
     return {
         "trades": len(took),
         "in_flight": pace.depth,
         "per_s": round((len(took) - pace.depth) / seconds, 1),
+        "per_s_at_this_cpu_cost": round((os.cpu_count() or 1) / cpu_s, 1),
         "p50_ms": round(percentile(latencies_ms, 50), 1),
         "p99_ms": round(percentile(latencies_ms, 99), 1),
         **_cost([spent], len(took)),

@@ -19,7 +19,7 @@ from troth_protocol.log.sealed import commit_digest, commit_id
 from troth_protocol.market.card import Announcement, Card
 from troth_protocol.market.document import compose_document
 from troth_protocol.market.library import PATIENCE_TICKS, Fetched, NotFetched
-from troth_protocol.market.trades import BODIES, Deliver, Receipt, Request
+from troth_protocol.market.trades import BODIES, Accept, Deliver, Receipt, Request
 from troth_protocol.market.transcript import DELIVERED, RECEIVED
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import digest
@@ -72,6 +72,7 @@ class Market:
         self.view = QuestionView(
             key, "coin", 0, "", "", ("a", "b"), question.prior, question.opens, question.commit_last()
         )
+        self.views = {key: self.view}
         self.signals = []
         self.seen = {number: len(self.stage.seats[number].notices) for number in self.dealings}
 
@@ -95,9 +96,8 @@ class Market:
             if isinstance(event, Fetched | NotFetched):
                 await self.dealings[number].fetched(event)
             elif isinstance(event, Traded):
-                signal = await self.dealings[number].receive(
-                    event.peer, event.trade, {self.view.id: self.view}
-                )
+                views = self.views if number == EMIL else {self.view.id: self.view}
+                signal = await self.dealings[number].receive(event.peer, event.trade, views)
                 self.signals += [signal[1]] if signal else []
 
     def said(self, kind, source=EMIL):
@@ -242,6 +242,17 @@ async def test_a_text_under_another_name_than_its_own_is_not_bought_by():
         await market.ask()
     assert market.said(Request) == []
     assert "another document than the agent wants" in [line["event"] for line in lines]
+
+
+async def test_an_offer_that_is_there_before_the_epoch_is_open_here_is_answered_then():
+    market = Market({ALMA: [WEATHER]})
+    views, market.views = market.views, {}
+    await market.ask()
+    assert market.said(Accept) == []
+    assert market.dealings[EMIL].is_waiting(market.view.id)
+    await market.dealings[EMIL].advance(views)
+    await market.play()
+    assert len(market.said(Accept)) == 1
 
 
 async def test_an_agent_may_want_one_text_by_its_id():

@@ -8,7 +8,7 @@ from troth_node.deals import TABLE, Deals
 from troth_node.testing.bazaar import DOCUMENT, HINT, Bazaar, Buyer, Seller
 from troth_protocol.errors import Invalid
 from troth_protocol.log.rows import Promise
-from troth_protocol.market.desk import Desk
+from troth_protocol.market.desk import Desk, Limits
 from troth_protocol.wire.codec import encode
 
 SELLER, BUYER = 1, 2
@@ -120,11 +120,35 @@ def test_silence_ends_what_nobody_goes_on_with():
     assert states(bazaar, SELLER) == states(bazaar, BUYER) == []
 
 
+def test_a_full_desk_costs_a_question_and_not_the_epoch():
+    bazaar = Bazaar()
+    bazaar.start()
+    desk = bazaar.players[BUYER].dealings.desk
+    desk._limits = Limits(peer=0, total=0)
+    for _ in range(3):
+        bazaar.settle()
+        bazaar.close()
+    assert states(bazaar, BUYER) == []
+    assert list(bazaar.players[BUYER].plays)
+    assert desk.epoch == bazaar.core(BUYER).epoch, "what is over can still be forgotten"
+
+
 def test_rows_are_gone_when_the_desk_has_forgotten():
     bazaar = Bazaar()
     bazaar.run()
     for agent in (SELLER, BUYER):
         assert rows(bazaar, agent) == []
+
+
+def test_restarts_do_not_prolong_what_is_over():
+    bazaar = Bazaar()
+    bazaar.run(epochs=4)
+    assert states(bazaar, BUYER) == ["received"]
+    while states(bazaar, BUYER):
+        assert bazaar.core(BUYER).epoch < 14
+        reborn(bazaar, BUYER)
+        bazaar.close()
+    assert rows(bazaar, BUYER) == []
 
 
 def test_a_negotiation_that_cannot_be_read_is_forgotten():
@@ -133,7 +157,7 @@ def test_a_negotiation_that_cannot_be_read_is_forgotten():
     for key, _ in rows(bazaar, SELLER)[1:]:
         del disk.tables[TABLE][key]
     [(key, _)] = rows(bazaar, SELLER)
-    disk.tables[TABLE][key] = encode([[[b"junk", bytes(64)]], []])
+    disk.tables[TABLE][key] = encode([[[b"junk", bytes(64)]], 1, []])
     with capture_logs() as lines:
         Deals(bazaar.core(SELLER), desk_of(bazaar, SELLER))
     assert [line["event"] for line in lines] == ["negotiation forgotten"]
@@ -141,7 +165,7 @@ def test_a_negotiation_that_cannot_be_read_is_forgotten():
     assert rows(bazaar, SELLER) == []
 
 
-@pytest.mark.parametrize("row", [True, [[], [], []], [[b"no pair"], []]])
+@pytest.mark.parametrize("row", [True, [[], 1, [], []], [[b"no pair"], 1, []]])
 def test_a_damaged_row_is_said_so(row):
     bazaar = given()
     disk = bazaar.seats[SELLER].disk

@@ -89,30 +89,41 @@ class Observed(BusyChild):
 
 
 class Contradictor(Observed):
-    """A node that signs two things that exclude each other, once, and shows both to the observer."""
+    """A node that signs two things that exclude each other, and shows both to the observer.
+
+    It does so in every epoch until it hears that it is known: an observer that has sealed an epoch looks at no ballots
+    of it any more.
+    """
 
     kind: str = ""
     observer: str = BUYER
+    is_known: bool = False
 
     def make_network(self) -> Network:
         network = super().make_network()
         send = network.send
         keys = {node.name: node.keys for node in self.plan.nodes}
-        twist = make_contradicts(self.kind, keys[self.observer].public, first=FIRST_EPOCH)
+        twist = make_contradicts(self.kind, keys[self.observer].public)
         # A vote can be forked only for an author that helps: the seller does.
         nodes = {pair.public: _Self(pair) for pair in (self.node.keys, keys[SELLER])}
         world, me = _Stage(nodes, random.Random(self.kind)), nodes[self.node.keys.public]
 
         def twisted(peer: bytes, payload: bytes, *, is_corked: bool = False) -> bool:
             me.core = self.player.core if self.player is not None else None
+            if me.core is None or me.core.epoch < FIRST_EPOCH or self.is_known:
+                return send(peer, payload, is_corked=is_corked)
             frames = twist(cast(World, world), cast(SimNode, me), peer, payload)
-            if len(frames) > 1 and me.core is not None:
+            if len(frames) > 1:
                 self.tell({"event": "offends", "epoch": me.core.epoch, "at": time.monotonic()})
             sent = [send(*frame, is_corked=is_corked) for frame in frames]
             return all(sent)
 
         network.send = twisted  # type: ignore[method-assign] # as in `tap`
         return network
+
+    def notice(self, event: object) -> None:
+        super().notice(event)
+        self.is_known |= isinstance(event, Accusation) and event.proof.offender == self.node.keys.public
 
 
 @dataclass
