@@ -141,6 +141,8 @@ def standing_as_json(earned: Earned) -> dict[str, Json]:
         "attest_penalty": str(earned.penalty),
         "offences": dict(sorted(earned.offences.items())),
         "slashed": str(earned.slashed),
+        "breaches": earned.breaches,
+        "forfeited": str(earned.forfeited),
         "auctioned": str(earned.auctioned),
     }
 

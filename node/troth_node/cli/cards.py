@@ -103,7 +103,11 @@ def _standing(found: Directory, card: Card) -> list[str]:
         f"    {earned.votes} votes on outcomes: {tokens(earned.attested)} gained, {tokens(earned.penalty)} lost",
     ]
     lines += [f"    convicted of {kind}: {count}" for kind, count in sorted(earned.offences.items())]
-    return [*lines, f"    slashed {tokens(earned.slashed)}"] if earned.offences else lines
+    if earned.offences:
+        lines.append(f"    slashed {tokens(earned.slashed)}")
+    if earned.breaches:
+        lines.append(f"    broken promises: {earned.breaches}, forfeited {tokens(earned.forfeited)}")
+    return lines
 
 
 def _foot(found: Directory) -> str:

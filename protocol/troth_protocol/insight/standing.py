@@ -20,7 +20,8 @@ class Earned:
 
     `won` and `lost` are net emissions of its forecasts; `income` is what `payers` paid for citing its contributions in
     `deliveries` citations; `paid` what it passed on to those it cited; `attested` and `penalty` what votes on
-    outcomes brought and cost; `offences` counts convictions by kind. Citing oneself counts for nothing. `auctioned` is
+    outcomes brought and cost; `offences` counts convictions by kind; `breaches` its broken promises, for which it
+    `forfeited` damages and penalties (what the seller got of them is no earning). Citing oneself counts for nothing. `auctioned` is
     what winners of its auctions had locked for it; what it has claimed of that no result tells, so it is not in `net`.
     """
 
@@ -36,13 +37,15 @@ class Earned:
     penalty: int = 0
     offences: Counter[str] = field(default_factory=Counter)
     slashed: int = 0
+    breaches: int = 0
+    forfeited: int = 0
     auctioned: int = 0
 
     @property
     def net(self) -> int:
         """All that it gained less all that it lost."""
         gained = self.won + self.income + self.attested
-        return gained - self.lost - self.paid - self.penalty - self.slashed
+        return gained - self.lost - self.paid - self.penalty - self.slashed - self.forfeited
 
 
 def tally(rows: Iterable[Value], found: dict[bytes, Earned]) -> None:
@@ -65,6 +68,8 @@ def tally(rows: Iterable[Value], found: dict[bytes, Earned]) -> None:
                 seller.auctioned += decode_amount(paid)
             case ["forecast", bytes(), {"author": bytes(author), "net": list(net)}]:
                 _forecast(_of(found, author), *_signed(net))
+            case ["breach", bytes(), [bytes(), bytes(buyer), bytes(), bytes(), str(paid), str(burned)]]:
+                _breach(_of(found, buyer), decode_amount(paid) + decode_amount(burned))
             case ["payment", bytes(), [bytes(payer), bytes(payee), bytes(), bytes(), str(amount)]]:
                 _payment(found, payer, payee, decode_amount(amount))
             case ["attester", bytes(), [bytes(attester), list(), list(amount)]]:
@@ -108,6 +113,11 @@ def _payment(found: dict[bytes, Earned], payer: bytes, payee: bytes, amount: int
     earned.income += amount
     earned.deliveries += 1
     earned.payers.add(payer)
+
+
+def _breach(earned: Earned, forfeited: int) -> None:
+    earned.breaches += 1
+    earned.forfeited += forfeited
 
 
 def _attester(earned: Earned, gained: int, lost: int) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from troth_protocol.errors import Invalid
 from troth_protocol.insight.results import (
     AttesterLine,
+    BreachLine,
     ForecastLine,
     PaymentLine,
     Settlement,
@@ -58,8 +59,17 @@ def test_attesters_gain_and_are_penalised():
 
 def test_sponsored_questions_do_not_count():
     paid, vote = (PaymentLine(ALMA, BRUNO, C, C, 5),), (AttesterLine(CARLA, 1, 4),)
-    item = Settlement(Q, "", 0, 0, 1, False, (500_000, 500_000), (forecast(ALMA, 7),), paid, vote, CARLA, 3)
+    item = Settlement(
+        Q, "", 0, 0, 1, False, (500_000, 500_000), (forecast(ALMA, 7),), paid, vote, asker=CARLA, returned=3
+    )
     assert tally(settlement_rows(item)) == {}
+
+
+def test_a_broken_promise_counts_against_the_buyer_and_is_no_income():
+    broken = (BreachLine(Q, ALMA, BRUNO, C, 5, 7),)
+    found = tally(settlement_rows(Settlement(Q, "", 0, 0, 1, False, (500_000, 500_000), (), (), (), broken)))
+    assert found.keys() == {ALMA}
+    assert (found[ALMA].breaches, found[ALMA].forfeited, found[ALMA].net) == (1, 12, -12)
 
 
 def test_offences_count_by_kind():
