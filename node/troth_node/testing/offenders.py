@@ -184,7 +184,7 @@ OFFENCES: Final[Mapping[str, tuple[str, type[Observed]]]] = {
 
 @dataclass
 class Verdict:
-    """What came of one offence; amounts in atomic units, times in milliseconds.
+    """What came of one offence before one observer; amounts in atomic units, times in milliseconds.
 
     `detected_by` noticed it themselves, the first `detected_ms` after it was committed; `told` learnt of it from peers,
     by `messages` with evidence of `evidence_bytes`, counted where they were sent until all had punished it. `epochs`
@@ -194,6 +194,7 @@ class Verdict:
 
     kind: str
     offender: str
+    observer: str
     detected_by: list[str] = field(default_factory=list)
     detected_ms: float = 0.0
     told: list[str] = field(default_factory=list)
@@ -220,7 +221,7 @@ class Trial(KillLoop):
         self.kind = kind
         self.offender, offending = OFFENCES[kind]
         self._offending: type[Observed] = type("Offender", (offending,), {"observer": observer})
-        self.verdict = Verdict(kind, self.offender)
+        self.verdict = Verdict(kind, self.offender, BUYER if kind == MISDELIVERY else observer)
         self._began: tuple[float, int] | None = None
         self._punished: dict[str, int] = {}
         super().__init__(directory, 1)
