@@ -21,8 +21,9 @@ class Earned:
     `won` and `lost` are net emissions of its forecasts; `income` is what `payers` paid for citing its contributions in
     `deliveries` citations; `paid` what it passed on to those it cited; `attested` and `penalty` what votes on
     outcomes brought and cost; `offences` counts convictions by kind; `breaches` its broken promises, for which it
-    `forfeited` damages and penalties (what the seller got of them is no earning). Citing oneself counts for nothing. `auctioned` is
-    what winners of its auctions had locked for it; what it has claimed of that no result tells, so it is not in `net`.
+    `forfeited` damages and penalties (what the seller got of them is no earning). Citing oneself counts for nothing.
+    `auctioned` is what winners of its auctions had locked for it; what it has claimed of that no result tells, so it
+    is not in `net`.
     """
 
     forecasts: int = 0
