@@ -215,7 +215,7 @@ def _delivered(traders: Traders) -> set[bytes]:
     with Store.open(traders.store(traders.buyer), TABLES) as store:
         for _, row in store.scan(EXCHANGES):
             match decode(row):
-                case [bytes(body), *_, [bytes(key)]]:
+                case [bytes(body), *_, [bytes(key)], list()]:
                     sealed = BODIES.decode(body)
                     assert isinstance(sealed, Sealed), "a purchase is something sealed"
                     terms = EXCHANGE_TERMS.decode(sealed.terms)
