@@ -11,7 +11,7 @@ from troth_protocol.close.claims import CLAIM_EPOCHS
 from troth_protocol.close.execute import Closed
 from troth_protocol.log.book import Stored
 from troth_protocol.log.committee import Committee
-from troth_protocol.log.ops import OPS
+from troth_protocol.log.ops import Agree, Op
 from troth_protocol.log.rows import Claim, Lock
 from troth_protocol.log.state import State
 
@@ -23,10 +23,14 @@ TOLD: Final = ("negotiations", "deliveries")
 class Turnover:
     """Counts of a chain's closes; `paid` is what locks have paid, by (payer, payee), in atomic units.
 
-    `bonded_in` and `bonded_out` count who came into the witness set and who left it.
+    `promises` counts the citations that buyers promised; by (buyer, hash), `promised` are those whose delivery is paid
+    under that hash, and `locked` is what locks are under. `bonded_in` and `bonded_out` count who came into the witness
+    set and who left it.
     """
 
-    ops: Counter[str] = field(default_factory=Counter)
+    promises: int = 0
+    promised: set[tuple[bytes, bytes]] = field(default_factory=set)
+    locked: set[tuple[bytes, bytes]] = field(default_factory=set)
     locks: int = 0
     claims: int = 0
     refunds: int = 0
@@ -41,19 +45,27 @@ class Turnover:
         self, before: State, closed: Closed, logs: Mapping[bytes, Sequence[Stored]], committee: Committee
     ) -> None:
         """One more close: the state before it, what it came to, the logs of its cut, and its witness set."""
-        for log in logs.values():
-            self.ops.update(OPS.name_of(op) for stored in log for op in stored.entry.ops)
+        for author, log in logs.items():
+            self._add_promises(author, [op for stored in log for op in stored.entry.ops])
         self.auctions += len(closed.sales)
         self.breaches += _breaches(closed)
         old, new = _members(committee), _members(closed.committee)
         self.bonded_in += len(new - old)
         self.bonded_out += len(old - new)
         after = closed.state
-        self.locks += len(after.tables["locks"].rows.keys() - before.tables["locks"].rows.keys())
+        made = after.tables["locks"].rows.keys() - before.tables["locks"].rows.keys()
+        self.locks += len(made)
+        self.locked |= {(row.payer, row.hash) for key, row in after.rows("locks", Lock) if key in made}
         self.claims += len(after.tables["claims"].rows.keys() - before.tables["claims"].rows.keys())
         for key, lock in before.rows("locks", Lock):
             if after.find("locks", key, Lock) is None:
                 self._end(lock, before.find("claims", key, Claim), after.totals().epoch)
+
+    def _add_promises(self, author: bytes, ops: Sequence[Op]) -> None:
+        """What an author promised as a buyer; with a receipt it is the seller that binds what is counted already."""
+        made = [op for op in ops if isinstance(op, Agree) and op.receipt is None]
+        self.promises += len(made)
+        self.promised |= {(author, op.hash) for op in made if op.hash is not None}
 
     def _end(self, lock: Lock, claim: Claim | None, epoch: int) -> None:
         """A lock is gone: paid, if its claim was due; else it went back, unopened or from a misdelivery."""
@@ -65,11 +77,12 @@ class Turnover:
     def counts(self, told: Mapping[str, int]) -> dict[str, int]:
         """The market in numbers; `told` are those of `TOLD`.
 
-        An agreement on a price alone leaves no other trace than its lock, which the buyer or an auction made.
+        An agreement on a price alone leaves no other trace than its lock, which the buyer or an auction made; the lock
+        of a promise is of the same agreement. One that costs nothing leaves none.
         """
         return {
             "negotiations": told.get("negotiations", 0),
-            "agreements": self.ops["agree"] + self.locks,
+            "agreements": self.promises + len(self.locked - self.promised),
             "deliveries": told.get("deliveries", 0),
             "locks": self.locks,
             "claims": self.claims,
