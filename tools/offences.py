@@ -1,7 +1,10 @@
 """Lets one node of a real swarm commit each offence, before one observer, and shows what comes of it.
 
+Last a buyer breaks its promise to cite: no offence, and nobody's evidence.
+
     tools/offences.py                                  every offence, a minute or two
     tools/offences.py --only seal_fork --only misdelivery
+    tools/offences.py --only breach                    a promised citation that is not kept
     tools/offences.py --observer w2 --json offences.json
 
 Six processes each time: four witnesses, a seller and a buyer. All figures are read from the honest nodes: their sealed
@@ -21,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from troth_node.swarm.supervisor import SwarmError
-from troth_node.testing.offenders import OBSERVERS, OFFENCES, Trial, Verdict
+from troth_node.testing.breaching import BREACH, KINDS, make_trial
+from troth_node.testing.offenders import OBSERVERS, Verdict
 from troth_node.testing.samples import TOKEN
 
 INTERRUPTED = 130
@@ -33,7 +37,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", action="append", choices=OFFENCES, help="this one; may be repeated")
+    parser.add_argument("--only", action="append", choices=KINDS, help="this one; may be repeated")
     parser.add_argument(
         "--observer", choices=OBSERVERS, default=OBSERVERS[0], help="the one node that is shown both halves"
     )
@@ -47,10 +51,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def try_all(options: argparse.Namespace) -> list[Verdict]:
     """One swarm after the other."""
     verdicts = []
-    for kind in options.only or OFFENCES:
+    for kind in options.only or KINDS:
         print(f"{kind} …", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="troth-") as directory:
-            verdicts.append(Trial(kind, Path(directory), options.observer).play())
+            verdicts.append(make_trial(kind, Path(directory), options.observer).play())
     return verdicts
 
 
@@ -83,13 +87,19 @@ def show(verdicts: list[Verdict]) -> None:
         "link in every epoch until it is punished; messages are counted where honest nodes sent them.\n"
         "victim: what is certified of a forked log stays valid, and no close is changed: only a buyer can lose a price."
     )
+    if any(each.kind == BREACH for each in verdicts):
+        console.print(
+            "breach: a promised citation that was not kept; no evidence, no offence. Bytes: its line and branch to\n"
+            "the seal. Ms are from the commit that cites nobody, epochs from its question's end. The balance pays\n"
+            "before the bonds; the victim is the seller, its price the promised floor."
+        )
 
 
 def _row(each: Verdict) -> tuple[str, ...]:
     return (
         each.kind,
         each.offender,
-        ", ".join(each.detected_by),
+        "every close" if each.kind == BREACH else ", ".join(each.detected_by),
         f"{each.detected_ms:,.0f}",
         str(len(each.told)),
         str(each.messages),
@@ -98,7 +108,7 @@ def _row(each: Verdict) -> tuple[str, ...]:
         f"{each.lost / TOKEN:,g} of {each.bonds / TOKEN:,g}",
         f"{each.returned / TOKEN:g} of {each.price / TOKEN:g}" if each.price else "-",
         f"{each.reporter_part / TOKEN:,g}" if each.reporter else "-",
-        f"{(each.lost - each.reporter_part) / TOKEN:,g}",
+        f"{each.burned / TOKEN:,g}",
         f"{each.punished_at} of {each.honest}",
     )
 

@@ -189,7 +189,7 @@ class Verdict:
     `detected_by` noticed it themselves, the first `detected_ms` after it was committed; `told` learnt of it from peers,
     by `messages` with evidence of `evidence_bytes`, counted where they were sent until all had punished it. `epochs`
     is from the offence's to the close that punished it, at `punished_at` of `honest` nodes. Of what was `lost` of the
-    `bonds` the reporter got `reporter_part`, the rest is burned; of the victim's `price` so much was `returned`.
+    `bonds` the reporter got `reporter_part` and so much was `burned`; of the victim's `price` so much was `returned`.
     """
 
     kind: str
@@ -209,6 +209,7 @@ class Verdict:
     returned: int = 0
     reporter: str = ""
     reporter_part: int = 0
+    burned: int = 0
     seconds: float = 0.0
 
 
@@ -219,12 +220,16 @@ class Trial(KillLoop):
 
     def __init__(self, kind: str, directory: Path, observer: str = BUYER) -> None:
         self.kind = kind
-        self.offender, offending = OFFENCES[kind]
+        self.offender, offending = self.find_offender()
         self._offending: type[Observed] = type("Offender", (offending,), {"observer": observer})
         self.verdict = Verdict(kind, self.offender, BUYER if kind == MISDELIVERY else observer)
         self._began: tuple[float, int] | None = None
         self._punished: dict[str, int] = {}
         super().__init__(directory, 1)
+
+    def find_offender(self) -> tuple[str, type[Observed]]:
+        """Who commits it, and what that node runs."""
+        return OFFENCES[self.kind]
 
     def make_plan(self) -> Plan:
         return trading_plan(self.directory, per_epoch=1, epoch_ms=EPOCH_MS)
@@ -319,6 +324,7 @@ class Trial(KillLoop):
         verdict.punished_at += 1
         verdict.epochs = case.sentence.closed - (self._began[1] if self._began else 0)
         verdict.lost, verdict.reporter_part = case.sentence.slashed, case.part
+        verdict.burned = verdict.lost - verdict.reporter_part
         verdict.reporter = names[case.reporter] if case.reporter is not None else ""
 
     def _read_returned(self) -> None:
