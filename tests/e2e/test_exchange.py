@@ -15,6 +15,7 @@ from troth_node.testing.command import Command, pid_of, troth
 
 SCENARIO = "examples/scenarios/hints.toml"
 QUESTIONS = 4
+PRICE = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +56,13 @@ def ops_of(directory: Path, name: str) -> Counter[str]:
 def test_hints_are_paid_and_the_audit_holds(sold: tuple[Path, dict[str, object]]) -> None:
     directory, report = sold
     assert report["audit"]["ok"]
-    bought = ops_of(directory, "buyer")
-    assert bought["lock"] > 0
-    assert ops_of(directory, "seller")["unlock"] == bought["lock"]
+    bought, market = ops_of(directory, "buyer"), report["market"]
+    assert bought["lock"] >= market["locks"], "nobody else locks"
+    assert 0 < ops_of(directory, "seller")["unlock"] <= bought["lock"], "each opens a lock"
+    assert 0 < market["claims"] <= market["locks"] <= QUESTIONS
+    assert market["refunds"] == market["locks"] - market["claims"], "what was not opened in time went back"
+    [sales] = report["sales"]
+    assert sales == {"from": "buyer", "to": "seller", "amount": PRICE * market["claims"]}
     assert bought["accuse"] == bought["agree"] == 0
 
 
