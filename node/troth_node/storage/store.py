@@ -7,6 +7,9 @@ nothing was written and the store is still good. When it raises any other StoreE
 have dropped the pages that it failed to write, so a second fsync that succeeds would prove nothing. A
 poisoned store answers no call but `close`; the node stops and starts again from the disk.
 
+Rows stand in the order in which they came, beside an index of their keys: one commit holds rows of many logs, and a
+tree in the order of the keys would have a page or two to write for each of them.
+
 SQLite does not notice most damage, so every row carries a sum, which every read checks, and `open` checks those
 of all rows: see damage.py.
 
@@ -55,7 +58,7 @@ from troth_protocol.effects import Erase, Persist, Write
 
 __all__ = ["FORMAT", "Store", "StoreConflict", "StoreError"]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 _APPLICATION_ID: Final = 0x54726F74  # "Trot"
 _CHECKPOINT_PAGES: Final = 4_000  # 16 MiB of log: the price of reading it again after a crash is some 50 ms
@@ -384,7 +387,7 @@ def _make_table(connection: apsw.Connection, name: str) -> None:
     if TABLE_MARK + name not in read_meta(connection):
         connection.execute(
             f'BEGIN; CREATE TABLE "{name}"'
-            "(key BLOB PRIMARY KEY, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+            "(key BLOB NOT NULL UNIQUE, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;"
             f"INSERT INTO meta VALUES ('{TABLE_MARK}{name}', 1); COMMIT"
         )
 

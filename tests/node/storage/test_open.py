@@ -140,12 +140,12 @@ class TestOthers:
         assert "not a Troth store" in refusal(path)
 
     def test_a_newer_format(self, path: Path) -> None:
-        alter(path, "UPDATE meta SET value = 3 WHERE key = 'format'")
-        assert "format 3 is newer than 2; start a newer version" in refusal(path)
+        alter(path, "UPDATE meta SET value = 4 WHERE key = 'format'")
+        assert "format 4 is newer than 3; start a newer version" in refusal(path)
 
     def test_an_older_format(self, path: Path) -> None:
         alter(path, "UPDATE meta SET value = 1 WHERE key = 'format'")
-        assert "format 1 is older than 2; move it away" in refusal(path)
+        assert "format 1 is older than 3; move it away" in refusal(path)
 
     def test_a_directory_in_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "store.sqlite").mkdir()
@@ -244,3 +244,21 @@ def alter(path: Path, statement: str) -> None:
     connection = apsw.Connection(str(path))
     connection.execute(statement)
     connection.close()
+
+
+class TestIndex:
+    """Rows are found by an index of their keys, which may rot as rows do."""
+
+    def test_a_key_that_is_flipped_in_the_index_alone_is_noticed(self, tmp_path: Path) -> None:
+        path, key = tmp_path / "store.sqlite", b"a key of forty bytes, found twice on disk"
+        with Store.open(path, ["votes"]) as store:
+            store.apply([Persist("votes", b"%d" % number, bytes(400)) for number in range(40)])
+            store.apply([Persist("votes", key, b"a vote")])
+        data = path.read_bytes()
+        places = [at for at in range(len(data)) if data.startswith(key, at)]
+        assert len(places) == 2
+        for at in places:
+            path.write_bytes(data)
+            overwrite(path, at + 5, bytes([data[at + 5] ^ 1]))
+            with pytest.raises(StoreError, match="damaged; move it away"):
+                Store.open(path, ["votes"])

@@ -304,3 +304,9 @@ def test_what_is_long_takes_no_short_cut():
 def test_what_loads_but_is_not_canonical_is_refused():
     backwards = Packer().pack({"x": 1, "note": "a"})
     assert verdict(POINT.decode, backwards) == "key_order"
+
+
+def test_a_record_may_be_made_by_a_function():
+    pair = Record("pair", lambda x, y: (x, y), {"x": uint(9), "y": uint(9)})
+    assert pair.load({"x": 1, "y": 2}) == (1, 2)
+    assert pair.decode(encode({"x": 1, "y": 2})) == (1, 2)
