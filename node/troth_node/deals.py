@@ -60,15 +60,12 @@ class Deals:
             self._resume(negotiation)
 
     def _load(self, key: bytes, value: Value) -> None:
-        match value:
-            case [list(items), int(epoch), list(about)]:
-                kept = self._kept.setdefault(key[:_ID_BYTES], _Kept())
-                kept.epoch = epoch
-                kept.rows.append(key)
-                kept.items += [_item(item) for item in items]
-                kept.wanted = _wanted(about) or kept.wanted
-            case _:
-                raise Invalid("bad_row", "deal")
+        items, epoch, about = _row(value)
+        kept = self._kept.setdefault(key[:_ID_BYTES], _Kept())
+        kept.epoch = epoch
+        kept.rows.append(key)
+        kept.items += items
+        kept.wanted = _wanted(about) or kept.wanted
 
     def _resume(self, negotiation: bytes) -> None:
         """What can't be gone on with any more ends by its deadline, as if nothing had been said here.
@@ -105,6 +102,19 @@ class Deals:
     def _erase(self, negotiation: bytes) -> None:
         for key in self._kept.pop(negotiation).rows:
             self._core.out.erase(TABLE, key)
+
+
+def read_items(row: bytes) -> list[tuple[bytes, bytes]]:
+    """The messages of a stored row, body and signature of each. Invalid("bad_row") for any other."""
+    return _row(decode(row))[0]
+
+
+def _row(value: Value) -> tuple[list[tuple[bytes, bytes]], int, list[Value]]:
+    match value:
+        case [list(items), int(epoch), list(about)]:
+            return [_item(item) for item in items], epoch, about
+        case _:
+            raise Invalid("bad_row", "deal")
 
 
 def _item(value: Value) -> tuple[bytes, bytes]:

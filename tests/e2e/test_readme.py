@@ -28,6 +28,7 @@ SHORT: Final = {
     "offers",
     "peers",
     "evidence",
+    "transcript",
     "score",
     "document",
 }

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "peers": "troth_node.cli.peers",
     "verify": "troth_node.cli.verify",
     "evidence": "troth_node.cli.evidence",
+    "transcript": "troth_node.cli.transcript",
     "score": "troth_node.cli.score",
     "document": "troth_node.cli.document",
 }

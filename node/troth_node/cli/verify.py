@@ -1,4 +1,4 @@
-"""`troth verify`: check a store offline, from its bytes alone."""
+"""`troth verify`: check a store, or the transcript of a negotiation, offline, from its bytes alone."""
 
 from __future__ import annotations
 
@@ -16,16 +16,48 @@ ATOMS = 10**9  # to the token
 
 
 @click.command("verify")
-@click.argument("home", type=click.Path(path_type=Path))
+@click.argument("what", metavar="HOME|TRANSCRIPT", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def command(home: Path, *, as_json: bool) -> None:
+def command(what: Path, *, as_json: bool) -> None:
     """Verify everything that a node has stored: seals, certificates, state, and every close executed again.
+
+    Or the transcript of one negotiation, a file that `troth transcript export` has written: every signature, and that
+    each message may follow the one that it names.
 
     \b
     Example:
       troth swarm --epochs 14 --keep run
       troth verify run/alma
+      troth transcript export run/alma 5f0c --out deal.transcript
+      troth verify deal.transcript
     """
+    if what.is_file():
+        _verify_transcript(what, as_json=as_json)
+    else:
+        _verify_home(what, as_json=as_json)
+
+
+def _verify_transcript(file: Path, *, as_json: bool) -> None:
+    import json  # noqa: PLC0415
+
+    from troth_node.transcripts import as_json as facts_of  # noqa: PLC0415
+    from troth_node.transcripts import lines, read_transcript  # noqa: PLC0415
+    from troth_protocol.errors import Invalid  # noqa: PLC0415
+
+    with one_line():
+        try:
+            found = read_transcript(file)
+        except Invalid as error:
+            if as_json:
+                click.echo(json.dumps({"ok": False, "code": error.code, "detail": error.detail}))
+            raise Failure(f"{file}: no transcript that holds ({error})") from None
+    if as_json:
+        click.echo(json.dumps({"ok": True, **facts_of(found)}, indent=2))
+    else:
+        click.echo("\n".join([*lines(found), "everything holds"]))
+
+
+def _verify_home(home: Path, *, as_json: bool) -> None:
     import json  # noqa: PLC0415
 
     from troth_node.audit import Pruned, audit_store, replay  # noqa: PLC0415
