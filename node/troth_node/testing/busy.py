@@ -71,7 +71,7 @@ def busy_plan() -> Plan:
         NODES,
         WITNESSES,
         topics=(replace(topic, phases=Phases(2, 2, 2, 2)),),
-        rules=replace(RULES, silent_epochs=FOREVER),
+        rules=replace(RULES, silent_epochs=FOREVER, evidence_epochs=FOREVER),
         pacing=replace(PACING, epoch_ms=EPOCH_MS, grace_ms=100, slot_ms=400),
     )
     keys = [KeyPair.from_seed(seed(number)) for number in range(NODES)]
