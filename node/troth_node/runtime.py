@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 import trio
 
+from troth_node.garbage import Collector
 from troth_node.storage.guard import Guard, compare
 from troth_node.storage.home import Home, HomeError
 from troth_node.storage.store import Store
@@ -201,7 +202,8 @@ class Runtime:
             is_patient=True,
         )
         self.core = Core(disk.genesis, disk.home.key, Archive(disk.store), profile)
-        self.listeners: list[Listener] = []
+        self._collector = Collector()
+        self.listeners: list[Listener] = [self._collector]
         self._is_unsettled = False
         if restored:
             self._unsettle()
@@ -214,6 +216,7 @@ class Runtime:
 
     async def run(self) -> None:
         """Until cancelled: feed the core what arrives and what is due, carry out what it asks."""
+        self._collector.start()
         self.core.start()
         self._carry_out()
         async with trio.open_nursery() as nursery:
@@ -280,10 +283,3 @@ class Runtime:
                     listener.notice(effect.event)
             case _:
                 pass
-
-
-async def run_node(runtime: Runtime) -> None:
-    """Run a node's network and core together; leaving says goodbye to the peers and closes the disk."""
-    async with trio.open_nursery() as nursery:
-        await nursery.start(runtime.network.serve)
-        nursery.start_soon(runtime.run)
