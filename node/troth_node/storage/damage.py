@@ -6,11 +6,13 @@ lost under another key, or with its whole table under another name, would let it
 
 The description also holds the sum of all rows, for a page may be whole and old. A checkpoint leaves its log behind;
 a flip in it makes SQLite read the log only up to there, and with it old pages in the place of newer ones of the
-file, among them perhaps those of a lock. So a log does not outlive its checkpoint either.
+file, among them perhaps those of a lock. So a log does not outlive its checkpoint either: its header is voided, and
+SQLite reads nothing of a log without one.
 """
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +20,15 @@ from typing import Any, Final
 import apsw
 
 from troth_node.storage.errors import StoreError
+from troth_node.storage.files import overwrite
 
 #: Before the name of a table, in the store's description of itself.
 TABLE_MARK: Final = "table "
 #: The sum of all rows is kept modulo this: it fits SQLite's integers.
 ROWS_MODULUS: Final = 2**62
+
+#: Source: "WAL File Format" in SQLite's "Database File Format".
+_LOG_HEADER_BYTES: Final = 32
 
 _TABLES_THERE: Final = "SELECT CAST(name AS BLOB) FROM sqlite_schema WHERE type = 'table'"
 
@@ -50,6 +56,15 @@ def check_structure(path: Path, connection: apsw.Connection) -> None:
     there = {_text(name) for (name,) in connection.execute(_TABLES_THERE)} - {"meta"}
     if named != there:
         raise StoreError(explain(path, apsw.CorruptError(f"tables {' '.join(sorted(named ^ there))}")))
+
+
+def void_log(path: Path) -> None:
+    """Void a log of which everything is in the database: what is left of it is only room. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        overwrite(path, descriptor, 0, bytes(_LOG_HEADER_BYTES))
+    finally:
+        os.close(descriptor)
 
 
 def read_meta(connection: apsw.Connection) -> dict[str, int]:

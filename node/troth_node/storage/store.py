@@ -15,7 +15,8 @@ of all rows: see damage.py.
 
 Each commit appends to SQLite's log. A file that grows has its new length synced with it, through the journal of the
 file system, which all its writers share: with four stores on one disk that takes several times as long as the data.
-So the log is lengthened with zeros, one step ahead; SQLite reads no further than its last valid frame.
+So the log is lengthened with zeros, one step ahead, and written over after a checkpoint; SQLite reads no further than
+its last valid frame.
 
 SQLite's own checkpoints hide their errors, both the automatic ones and the one at close. Therefore they are
 switched off, and the store checkpoints by itself where an error can be seen.
@@ -44,6 +45,7 @@ from troth_node.storage.damage import (
     read_meta,
     row_damage,
     row_sum,
+    void_log,
 )
 from troth_node.storage.errors import LockHeld, StoreConflict, StoreError
 from troth_node.storage.files import (
@@ -324,8 +326,12 @@ class Store:
 
     def _checkpoint_if_long(self, connection: apsw.Connection) -> None:
         if self._log_pages >= _CHECKPOINT_PAGES:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)  # see damage.py
-            self._log_pages = self._log_bytes = 0
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            self._log_pages = 0
+            try:
+                void_log(self._log_path)
+            except OSError as error:
+                raise apsw.IOError(f"the log: {error.strerror}") from error
 
     def _lengthen_log(self) -> None:
         """Keep half a step free ahead of the last commit."""

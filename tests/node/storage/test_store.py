@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -359,6 +360,25 @@ class TestLog:
             store.apply([Persist("entries", b"%d" % number, bytes(900))])
             sizes.add(log.stat().st_size)
         assert len(sizes) <= 5
+
+    def test_it_is_written_over_after_a_checkpoint(self, monkeypatch, path: Path, tmp_path: Path) -> None:
+        monkeypatch.setattr("troth_node.storage.store._CHECKPOINT_PAGES", 20)
+        log = path.with_name(path.name + "-wal")
+        headers, sizes = set(), set()
+        with Store.open(path, ["entries"]) as store:
+            for number in range(100):
+                store.apply([Persist("entries", b"%d" % number, bytes(900))])
+                headers.add(log.read_bytes()[:32])
+                sizes.add(log.stat().st_size)
+                copy = tmp_path / f"{number}" / path.name
+                copy.parent.mkdir()
+                shutil.copy(path, copy)
+                shutil.copy(log, copy.with_name(log.name))
+                with Store.open(copy, ["entries"]) as killed:
+                    assert killed.count("entries") == number + 1, "what a crash would leave has every row"
+        assert bytes(32) in headers, "voided by each checkpoint"
+        assert len(headers) >= 5
+        assert len(sizes) == 1
 
     def test_zeros_ahead_change_nothing_for_the_next_start(self, store: Store, path: Path) -> None:
         store.apply([Persist("entries", b"key", b"value")])
