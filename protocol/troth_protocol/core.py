@@ -421,7 +421,8 @@ class Core:
             self.witness.submit(peer, entry)
 
     def _on_vote(self, peer: bytes, message: VoteFor) -> None:
-        self.author.voted(peer, message.entry, VOTE.decode(message.vote))
+        if self.author.awaits(message.entry):
+            self.author.voted(peer, message.entry, VOTE.decode(message.vote))
 
     def _on_refuse(self, peer: bytes, message: Refuse) -> None:
         if message.missing and self.chain.committee.index(peer) is not None:

@@ -70,6 +70,11 @@ class Fleet:
             if author._flight is not None:
                 self._log_of[author._flight.entry.id] = log
 
+    def awaits(self, entry: bytes) -> bool:
+        """Is this entry still short of votes?"""
+        log = self._log_of.get(entry)
+        return log is not None and self.authors[log].awaits(entry)
+
     def voted(self, peer: bytes, entry: bytes, vote: Vote) -> None:
         """A vote arrived."""
         log = self._log_of.get(entry)

@@ -30,7 +30,7 @@ from multiaddr import Multiaddr
 
 from troth_node.transport.address import peer_id_bytes
 
-READ_BYTES: Final = 256 * 1024
+READ_BYTES: Final = 128 * 1024
 PACKET_PLAIN_BYTES: Final = 65_535 - 16
 SEED_BYTES: Final = 32
 KEEPALIVE_IDLE_S: Final = 10
@@ -57,6 +57,7 @@ class SealedSocket(BaseSession):
         # The handshake always ends with this reader-writer; the session declares only its base class.
         self._noise = cast(NoiseTransportReadWriter, session.conn).noise_state
         self._stream = stream
+        self._room = memoryview(bytearray(READ_BYTES))
         self._sealed = bytearray()
         self._plain = bytearray()
         self._turn = trio.Lock()
@@ -139,14 +140,29 @@ class SealedSocket(BaseSession):
         return self._session.get_connection_type()
 
     async def _fill(self) -> None:
+        """Wait first: between two frames there is nearly never anything to read, and asking would cost a call."""
+        descriptor = self._stream.socket.fileno()
+        if descriptor < 0:
+            raise SocketEnded("closed")
         try:
-            data = await self._stream.receive_some(READ_BYTES)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            await trio.lowlevel.wait_readable(descriptor)
+            size = self._get()
+        except (OSError, trio.ClosedResourceError) as error:
             raise SocketEnded(str(error)) from error
-        if not data:
-            raise SocketEnded("end of stream")
-        self._sealed += data
+        self._sealed += self._room[:size]
         self._open_packets()
+
+    def _get(self) -> int:
+        """How many bytes have come into `_room`, perhaps none. SocketEnded at the end, OSError once it is closed: by
+        now the number that was waited for may be another socket's.
+        """
+        try:
+            size = os.readv(self._stream.socket.fileno(), [self._room])
+        except BlockingIOError:
+            return 0
+        if not size:
+            raise SocketEnded("end of stream")
+        return size
 
     def _open_packets(self) -> None:
         sealed, start = self._sealed, 0

@@ -208,15 +208,16 @@ class Author:
         self._flight = _Flight(entry, tuple(submissions))
         self.out.tell([member.key for member in book.committee.members], Submit(entry.data))
 
+    def awaits(self, entry: bytes) -> bool:
+        """Is this entry still short of votes?"""
+        return self._flight is not None and self._flight.entry.id == entry
+
     def voted(self, peer: bytes, entry: bytes, vote: Vote) -> None:
         """A vote arrived; at more than two thirds it becomes the certificate. Raises Invalid for a bad vote."""
         flight, book = self._flight, self.book
-        if (
-            flight is None
-            or book is None
-            or flight.entry.id != entry
-            or book.committee.index(peer) != vote.member
-        ):
+        if flight is None or book is None or not self.awaits(entry):
+            return
+        if book.committee.index(peer) != vote.member:
             return
         verify_vote(vote, entry, book.network, book.epoch, book.committee)
         flight.votes[vote.member] = vote

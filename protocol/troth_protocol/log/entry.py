@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from troth_protocol.errors import Invalid
 from troth_protocol.log.ops import OPS, Op
-from troth_protocol.wire.codec import Value, decode, pack
+from troth_protocol.wire.codec import Value, pack
 from troth_protocol.wire.crypto import KeyPair, digest, is_valid_key, object_id, preimage, verify
 from troth_protocol.wire.schema import EPOCH, HASH, ID, KEY, SEQ, SIGNATURE, Record, blob, read, uint
 
@@ -185,7 +185,10 @@ def _check_counts(deps: int, ops: int) -> None:
 
 
 def _load_deps(data: bytes) -> tuple[bytes, ...]:
-    value = decode(data)
+    return read(data, _deps_of)
+
+
+def _deps_of(value: Value) -> tuple[bytes, ...]:
     if type(value) is not list:
         raise Invalid("bad_deps", "expected a list of ids")
     _check_counts(len(value), 1)

@@ -36,9 +36,9 @@ def unpack_stored(data: bytes, network: bytes) -> tuple[Entry, Certificate]:
             raise Invalid("bad_row", "expected [entry, certificate]")
 
 
-def pack_vote(entry: Entry, vote: Vote) -> bytes:
-    """A vote with its entry as one row."""
-    return pack([entry.data, VOTE.encode(vote)])
+def pack_vote(entry: Entry, vote: bytes) -> bytes:
+    """A vote's bytes with its entry as one row."""
+    return pack([entry.data, vote])
 
 
 def unpack_vote(data: bytes, network: bytes) -> tuple[Entry, Vote]:

@@ -81,7 +81,7 @@ class State:
 
     def find(self, table: str, key: bytes, kind: type[R]) -> R | None:
         """The row, or None."""
-        return cast("R | None", self.tables[table].rows.get(key))
+        return self.tables[table].rows.get(key)  # type: ignore[return-value] # each table holds one kind of row
 
     def items(self, table: str, kind: type[R]) -> Iterator[tuple[bytes, R]]:
         """Rows of a table in key order, safe against changes made while iterating."""

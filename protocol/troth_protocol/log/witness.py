@@ -193,13 +193,14 @@ class Witness:
     def _sign(self, batch: list[Entry]) -> None:
         book = self.book
         votes = sign_votes(self.keys, book.network, book.epoch, book.committee, [entry.id for entry in batch])
-        for entry, vote in zip(batch, votes, strict=True):
+        answers = [VoteFor(entry.id, VOTE.encode(vote)) for entry, vote in zip(batch, votes, strict=True)]
+        for entry, vote, answer in zip(batch, votes, answers, strict=True):
             key = place_key(book.epoch, entry.header.author, entry.header.seq)
-            self.out.persist("votes", key, pack_vote(entry, vote), once=True)
+            self.out.persist("votes", key, pack_vote(entry, answer.vote), once=True)
             self.votes[entry.id] = vote
-        for entry, vote in zip(batch, votes, strict=True):
-            message = self._votes_by_data[entry.data] = VoteFor(entry.id, VOTE.encode(vote))
-            self.out.send(self._asked.pop(entry.id), message)
+        for entry, answer in zip(batch, answers, strict=True):
+            self._votes_by_data[entry.data] = answer
+            self.out.send(self._asked.pop(entry.id), answer)
 
     def stop(self) -> None:
         """Freeze: no vote of this epoch is signed from now on; storing and serving go on."""

@@ -7,12 +7,14 @@ and a node without a right neighbour rises as it is. Sources: RFC 6962 section 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 from troth_protocol.errors import Invalid
 
 HASH_BYTES: Final = 32
+_CACHED_PLACES: Final = 16_384
 EMPTY_ROOT: Final = sha256(b"").digest()
 
 
@@ -49,25 +51,27 @@ def root_from_branch(leaf: bytes, index: int, size: int, branch: Sequence[bytes]
     Raises Invalid("bad_branch") where no tree has that shape: an index outside the tree, a branch of another length
     than the place asks for, a hash that is not 32 bytes. Whether the root is the right one is the caller's comparison.
     """
-    _check_place(index, size)
-    if len(leaf) != HASH_BYTES or len(branch) != branch_length(index, size):
+    sides = _sides(index, size)
+    if len(leaf) != HASH_BYTES or len(branch) != len(sides):
         raise Invalid("bad_branch", f"{len(branch)} hashes at {index} of {size}")
-    node, last = leaf, size - 1
-    for sibling in branch:
+    node = leaf
+    for sibling, is_left in zip(branch, sides, strict=True):
         if len(sibling) != HASH_BYTES:
             raise Invalid("bad_branch", f"a hash of {len(sibling)} bytes")
-        while not (index | 1) <= last:  # no right neighbour: rises as it is
-            index, last = index >> 1, last >> 1
-        node = node_hash(sibling, node) if index & 1 else node_hash(node, sibling)
-        index, last = index >> 1, last >> 1
+        node = sha256(b"\x01" + sibling + node if is_left else b"\x01" + node + sibling).digest()
     return node
 
 
-def branch_length(index: int, size: int) -> int:
-    """How many hashes the branch of leaf `index` of `size` has (RFC 9162 section 2.1.3.1)."""
-    last = size - 1
-    shared = (index ^ last).bit_length()
-    return shared + (index >> shared).bit_count()
+@lru_cache(maxsize=_CACHED_PLACES)
+def _sides(index: int, size: int) -> tuple[bool, ...]:
+    """Of each hash in the branch of leaf `index` of `size`: does it stand to the left? Invalid outside the tree."""
+    _check_place(index, size)
+    sides, last = [], size - 1
+    while last:
+        if (index | 1) <= last:  # else it has no right neighbour, and rises as it is
+            sides.append(bool(index & 1))
+        index, last = index >> 1, last >> 1
+    return tuple(sides)
 
 
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:

@@ -16,6 +16,7 @@ from troth_protocol.log.keep import (
     unpack_vote,
 )
 from troth_protocol.log.ops import Bond
+from troth_protocol.log.vote import VOTE as VOTE_RECORD
 from troth_protocol.log.vote import sign_votes
 from troth_protocol.wire.codec import encode
 
@@ -43,7 +44,7 @@ def test_a_certified_entry_there_and_back():
 
 
 def test_a_vote_there_and_back():
-    assert unpack_vote(pack_vote(ENTRY, VOTE), ledger.network) == (ENTRY, VOTE)
+    assert unpack_vote(pack_vote(ENTRY, VOTE_RECORD.encode(VOTE)), ledger.network) == (ENTRY, VOTE)
 
 
 @pytest.mark.parametrize("unpack", [unpack_stored, unpack_vote])
@@ -57,7 +58,7 @@ def test_another_row_is_refused(unpack, value):
 def test_every_flipped_bit_is_noticed():
     for data, unpack in (
         (pack_stored(ENTRY, CERTIFICATE), unpack_stored),
-        (pack_vote(ENTRY, VOTE), unpack_vote),
+        (pack_vote(ENTRY, VOTE_RECORD.encode(VOTE)), unpack_vote),
     ):
         whole = unpack(data, ledger.network)
         for at in range(0, 8 * len(data), 37):

@@ -10,7 +10,6 @@ from troth_protocol.errors import Invalid
 from troth_protocol.wire.merkle import (
     EMPTY_ROOT,
     branch,
-    branch_length,
     branches,
     leaf_hash,
     node_hash,
@@ -90,6 +89,13 @@ def test_one_leaf_is_its_own_root():
     assert root([leaf]) == leaf
     assert branch([leaf], 0) == []
     assert root_from_branch(leaf, 0, 1, []) == leaf
+
+
+def branch_length(index: int, size: int) -> int:
+    """How many hashes the branch of leaf `index` of `size` has (RFC 9162 section 2.1.3.1)."""
+    last = size - 1
+    shared = (index ^ last).bit_length()
+    return shared + (index >> shared).bit_count()
 
 
 @given(st.lists(st.binary(max_size=3), max_size=70))
