@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
-from dataclasses import fields as class_fields
-from operator import attrgetter, itemgetter
-from typing import Generic, Never, TypeAlias, TypeVar, cast
+from dataclasses import dataclass
+from typing import Generic, Never, TypeVar, cast
 
 from troth_protocol.errors import Invalid
 from troth_protocol.wire.codec import Value, decode, decode_amount, encode_amount, pack, peek
+from troth_protocol.wire.compiled import Dump, places, reader, writer
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-Dump: TypeAlias = Callable[[object], Value]
 
 #: Control characters, and marks that break lines or turn the direction of writing.
 _MARKS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -188,14 +186,6 @@ def read(data: bytes, load: Callable[[Value], T]) -> T:
     return load(decode(data))
 
 
-def _order(make: object, fields: Mapping[str, Kind]) -> list[str]:
-    """The fields as the class takes them by place, or none if it is not one that says so."""
-    if not isinstance(make, type) or not is_dataclass(make):
-        return []
-    order = [field.name for field in class_fields(make) if field.init and not field.kw_only]
-    return order if set(order) == set(fields) else []
-
-
 class Record(Generic[T_co]):
     """A map with named fields that loads to one class, whose attributes have the same names."""
 
@@ -208,13 +198,30 @@ class Record(Generic[T_co]):
         self._names = frozenset(fields) | ({tag} if tag is not None else set())
         self._keys = tuple(sorted(self._names))
         self._loads = tuple((key, kind.load, kind.optional) for key, kind in sorted(fields.items()))
-        self._in_order = [(key, fields[key].load) for key in _order(make, fields)]
-        dumps: list[tuple[str, Dump, Callable[[object], object]]] = [
-            (key, cast("Dump", kind.dump), attrgetter(key)) for key, kind in fields.items()
-        ]
+        self._readers = self._compile_readers()
+        #: The value that loads to an item, its keys in canonical order (absent optional fields left out).
+        self.dump: Dump = self._compile_writer(tag)
+
+    def _compile_readers(self) -> dict[tuple[str, ...], Callable[[Value], T_co]]:
+        """For maps with all fields, and for those without the optional ones, by their keys in order."""
+        order = places(self._make)
+        if set(order) != set(self.fields):
+            return {}
+        readers = {}
+        for absent in ({key for key, kind in self.fields.items() if kind.optional}, set[str]()):
+            loads = {key: kind.load for key, kind in self.fields.items() if key not in absent}
+            keys = tuple(key for key in self._keys if key not in absent)
+            readers[keys] = reader(self._make, loads, order)
+        return readers
+
+    def _compile_writer(self, tag: str | None) -> Dump:
+        dumps: dict[str, Dump | str | None] = {
+            key: None if kind.dump is _same else cast("Dump", kind.dump) for key, kind in self.fields.items()
+        }
         if tag is not None:
-            dumps.append((tag, cast("Dump", _same), lambda _: name))
-        self._dumps = tuple(sorted(dumps, key=itemgetter(0)))
+            dumps[tag] = self.name
+        optional = [key for key, kind in self.fields.items() if kind.optional]
+        return writer({key: dumps[key] for key in self._keys}, optional)
 
     def tagged(self, tag: str) -> Record[T_co]:
         """The same record with its own name in the field `tag`, which is written and passed over when read."""
@@ -224,9 +231,10 @@ class Record(Generic[T_co]):
         """Check a decoded value; Invalid("bad_field") names the first field that is wrong."""
         if type(value) is not dict:
             raise Invalid("bad_field", f"{self.name}: expected a map")
-        if self._in_order and tuple(value) == self._keys:
+        quick = self._readers.get(tuple(value))
+        if quick is not None:
             try:
-                return self._make(*[load(value[key]) for key, load in self._in_order])
+                return quick(value)
             except Invalid:
                 pass  # the long way says which field it was
         return self._make(**self._arguments(value))
@@ -249,15 +257,6 @@ class Record(Generic[T_co]):
         if list(value) != [key for key in self._keys if key in value]:
             raise Invalid("key_order", self.name)
         return arguments
-
-    def dump(self, item: object) -> Value:
-        """The value that loads to `item`, its keys in canonical order (absent optional fields left out)."""
-        out: dict[str, Value] = {}
-        for key, dump, get in self._dumps:
-            found = get(item)
-            if found is not None:
-                out[key] = dump(found)
-        return out
 
     def decode(self, data: bytes) -> T_co:
         """Load from canonical bytes."""
