@@ -270,16 +270,13 @@ class Runtime:
             self.disk.unsettle()
 
     def _apply(self, effect: Effect) -> None:
-        match effect:
-            case Send():
-                self.network.send(effect.peer, effect.payload, is_corked=True)
-            case SetTimer():
-                self._timers.set(effect.name, effect.delay_ms)
-                self._wake.set()
-            case Notice():
-                if isinstance(effect.event, Restoring):
-                    self._unsettle()
-                for listener in self.listeners:
-                    listener.notice(effect.event)
-            case _:
-                pass
+        if isinstance(effect, Send):
+            self.network.send(effect.peer, effect.payload, is_corked=True)
+        elif isinstance(effect, SetTimer):
+            self._timers.set(effect.name, effect.delay_ms)
+            self._wake.set()
+        elif isinstance(effect, Notice):
+            if isinstance(effect.event, Restoring):
+                self._unsettle()
+            for listener in self.listeners:
+                listener.notice(effect.event)

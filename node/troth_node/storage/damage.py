@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +81,12 @@ def _text(name: bytes) -> str:
 
 def row_sum(table: str, key: bytes, value: bytes) -> int:
     """CRC-32 over the table's name, the key's length, the key and the value: no flip of a few bits keeps it."""
-    return zlib.crc32(value, zlib.crc32(key, zlib.crc32(b"%s %d " % (table.encode(), len(key)))))
+    return zlib.crc32(value, zlib.crc32(key, _sum_before(table, len(key))))
+
+
+@lru_cache(maxsize=256)
+def _sum_before(table: str, key_bytes: int) -> int:
+    return zlib.crc32(b"%s %d " % (table.encode(), key_bytes))
 
 
 def row_damage(table: str, key: bytes) -> apsw.Error:

@@ -32,7 +32,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Self, assert_never
+from typing import Any, Final, Self
 
 import apsw
 
@@ -56,7 +56,7 @@ from troth_node.storage.files import (
     sync_directory,
     sync_file,
 )
-from troth_protocol.effects import Erase, Persist, Write
+from troth_protocol.effects import Erase, Write
 
 __all__ = ["FORMAT", "Store", "StoreConflict", "StoreError"]
 
@@ -67,6 +67,9 @@ _CHECKPOINT_PAGES: Final = 4_000  # 16 MiB of log: the price of reading it again
 _FRAME_BYTES: Final = 4_096 + 24  # a page in the log, with its header
 _LOG_STEP_BYTES: Final = 1 << 20
 _SCAN_ROWS: Final = 128
+_UPDATE_META: Final = (
+    "UPDATE meta SET value = CASE key WHEN 'rows' THEN ? ELSE ? END WHERE key IN ('rows', 'generation')"
+)
 _TABLE_NAME: Final = re.compile(r"(?!sqlite_|meta$)[a-z][a-z0-9_]{0,30}")
 
 # Name, value, what SQLite must answer when asked again; and why.
@@ -77,6 +80,11 @@ _PRAGMAS: Final = (
     ("trusted_schema", "OFF", 0),  # a crafted file runs no code
     ("cell_size_check", "ON", 1),  # damage is found sooner
     ("mmap_size", "0", 0),  # an I/O error is an error, not a signal
+    (
+        "cache_size",
+        "-8000",
+        -8_000,
+    ),  # KiB: the pages of an epoch's keys, which each commit touches everywhere
 )
 
 
@@ -172,9 +180,7 @@ class Store:
             rows_sum = (
                 self._rows_sum + sum(self._write(connection, write) for write in writes)
             ) % ROWS_MODULUS
-            connection.execute("UPDATE meta SET value = ? WHERE key = 'rows'", (rows_sum,))
-            if generation != self.generation:
-                connection.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (generation,))
+            connection.execute(_UPDATE_META, (rows_sum, generation))
             connection.execute("COMMIT")
             self.generation, self._rows_sum = generation, rows_sum
             self._checkpoint_if_long(connection)
@@ -188,27 +194,21 @@ class Store:
 
     def _write(self, connection: apsw.Connection, write: Write) -> int:
         """One write; returns by how much it changes the sum of all rows."""
-        match write:
-            case Persist(table, key, value, once=False):
-                added = row_sum(table, key, value)
-                if _insert(connection, table, key, value, added):
-                    return added
-                gone = _sum_at(connection, table, key)
-                connection.execute(f'REPLACE INTO "{table}" VALUES (?, ?, ?)', (key, value, added))
-                return added - gone
-            case Persist(table, key, value):
-                added = row_sum(table, key, value)
-                if _insert(connection, table, key, value, added):
-                    return added
-                if _select(connection, table, key) != value:
-                    raise StoreConflict(table, key)
-                return 0
-            case Erase(table, key):
-                gone = _sum_at(connection, table, key)
-                connection.execute(f'DELETE FROM "{table}" WHERE key = ?', (key,))
-                return -gone
-            case _ as never:
-                assert_never(never)
+        table, key = write.table, write.key
+        if isinstance(write, Erase):
+            gone = _sum_at(connection, table, key)
+            connection.execute(f'DELETE FROM "{table}" WHERE key = ?', (key,))
+            return -gone
+        added = row_sum(table, key, write.value)
+        if _insert(connection, table, key, write.value, added):
+            return added
+        if write.once:
+            if _select(connection, table, key) != write.value:
+                raise StoreConflict(table, key)
+            return 0
+        gone = _sum_at(connection, table, key)
+        connection.execute(f'REPLACE INTO "{table}" VALUES (?, ?, ?)', (key, write.value, added))
+        return added - gone
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """The value under a key, or None."""
