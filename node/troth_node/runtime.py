@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SOFTWARE: Final = "troth/0.1.0"
 _NETWORK: Final = b"network"
+#: A node that has had nothing to do for so long is at rest.
+REST_S: Final = 0.001
 #: Tables whose rows a promise rests on that is not signed: store-acks, and to vote no more in an epoch.
 PROMISED: Final = frozenset({"entries", "close"})
 
@@ -209,6 +212,8 @@ class Runtime:
             self._unsettle()
         self._timers = Timers()
         self._wake = trio.Event()
+        self._rests_since = -math.inf
+        self._fault: Exception | None = None
 
     def kick(self) -> None:
         """Somebody asked the core for something: carry it out soon."""
@@ -221,6 +226,7 @@ class Runtime:
         self._carry_out()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read_network)
+            self.network.divert(self._take)
             while True:
                 with trio.move_on_at(self._timers.next()):
                     await self._wake.wait()
@@ -229,6 +235,21 @@ class Runtime:
                     self.core.timer(name)
                 self._carry_out()
                 await trio.lowlevel.checkpoint()
+
+    def _take(self, events: Sequence[Event]) -> bool:
+        """Frames that come while nothing else is going on are answered at once, in the task that read them. What comes
+        in quick succession is not taken: it is carried out together, with one write to the disk.
+        """
+        if trio.current_time() < self._rests_since + REST_S:
+            return False
+        try:
+            for event in events:
+                self._feed(event)
+            self._carry_out()
+        except Exception as error:  # noqa: BLE001 - the reading task is a peer's: this is for ours to raise
+            self._fault = error
+            self._wake.set()
+        return True
 
     async def _read_network(self) -> None:
         while True:
@@ -251,6 +272,8 @@ class Runtime:
 
     def _carry_out(self) -> None:
         """Everything the core wants: first the disk, then the wire, then the services."""
+        if self._fault is not None:
+            raise self._fault
         effects = self.core.drain()
         while effects:
             writes = [effect for effect in effects if isinstance(effect, Persist | Erase)]
@@ -263,6 +286,7 @@ class Runtime:
         if self._is_unsettled and self.core.check.may_sign():
             self._is_unsettled = False
             self.disk.settle()
+        self._rests_since = trio.current_time()
 
     def _unsettle(self) -> None:
         if not self._is_unsettled:

@@ -15,7 +15,7 @@ import random
 import socket
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -135,6 +135,9 @@ class _Network:
 
     def flush(self) -> None:
         """They have left already."""
+
+    def divert(self, sink: Callable[[Sequence[Event]], bool]) -> None:
+        """Whoever drives us decides what comes next."""
 
     def send(self, peer: bytes, payload: bytes, *, is_corked: bool) -> bool:
         """The bytes leave."""

@@ -7,7 +7,7 @@ node opened the newer is kept, for nobody opens a second one while it believes i
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -85,6 +85,7 @@ class Network:
         self._nursery: trio.Nursery | None = None
         self._departed = PeerStats()
         self._corked: dict[Link, None] = {}
+        self._sink: Callable[[Sequence[Event]], bool] | None = None
         self._events: trio.MemoryReceiveChannel[Event]
         self._emit, self._events = trio.open_memory_channel[Event](settings.events)
         self.public: Final = self._host.public
@@ -175,6 +176,12 @@ class Network:
             while True:
                 events.append(self._events.receive_nowait())
         return events
+
+    def divert(self, sink: Callable[[Sequence[Event]], bool]) -> None:
+        """While somebody waits for the next events, offer frames to `sink`, which must neither wait nor raise; what it
+        does not take is among the events.
+        """
+        self._sink = sink
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[Network]:
@@ -304,6 +311,9 @@ class Network:
     def _tell_now(self, events: Sequence[Event]) -> bool:
         """All of them, or none if there is no room."""
         queue = self._emit.statistics()
+        # The owner waits, so it has had all that came before.
+        if self._sink is not None and queue.tasks_waiting_receive and self._sink(events):
+            return True
         if not queue.open_receive_channels or queue.current_buffer_used + len(events) > queue.max_buffer_size:
             return False
         for event in events:

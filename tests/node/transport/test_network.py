@@ -13,6 +13,8 @@ from troth_node.transport.events import Frame, LinkDown, LinkUp
 from troth_node.transport.network import ListenError, Network
 from troth_protocol.wire.framing import frame
 
+PATIENCE_S = 20
+
 HAS_IP6 = Path("/proc/net/if_inet6").exists()
 
 
@@ -204,6 +206,43 @@ async def test_ups_and_downs_come_in_pairs_whoever_dials(networks):
             seen[network] += await network.next_events()
         kinds = [type(event) for event in seen[network]]
         assert kinds == [LinkUp, LinkDown] * (len(kinds) // 2)
+
+
+async def test_frames_are_offered_while_the_owner_waits_and_overtake_nothing(networks, nursery):
+    alice, bob = await networks.start("alice"), await networks.start("bob")
+    order, offered = [], []
+
+    def take(events):
+        offered.extend(events)
+        order.extend(events)
+        return b"declined" not in [event.payload for event in events]
+
+    async def own():
+        while True:
+            order.extend(await bob.next_events())
+
+    bob.divert(take)
+    alice.connect(bob.public, bob.addresses[0])
+    await networks.until(alice, LinkUp)
+    alice.send(bob.public, b"nobody waits yet")
+    while bob.events.statistics().current_buffer_used < 2:
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    assert not offered
+    nursery.start_soon(own)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    alice.send(bob.public, b"taken")
+    await _until(lambda: len(order) == 3)
+    alice.send(bob.public, b"declined")
+    await _until(lambda: len(order) == 5)
+    frames = [Frame(alice.public, text) for text in (b"nobody waits yet", b"taken", b"declined")]
+    assert order == [LinkUp(alice.public), *frames, frames[-1]]
+    assert offered == frames[1:]
+
+
+async def _until(holds):
+    with trio.fail_after(PATIENCE_S):
+        while not holds():
+            await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 async def test_the_newer_of_two_streams_of_one_opener_is_kept(networks, hostiles):
