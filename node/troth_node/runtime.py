@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
 SOFTWARE: Final = "troth/0.1.0"
 _NETWORK: Final = b"network"
-#: A node that has had nothing to do for so long is at rest.
+#: A disk to which nothing was written for so long is at rest.
 REST_S: Final = 0.001
-#: Tables whose rows a promise rests on that is not signed: store-acks, and to vote no more in an epoch.
-PROMISED: Final = frozenset({"entries", "close"})
+#: The table whose rows say that nothing more is signed in an epoch: as good as a signature.
+STOPPED: Final = "close"
+#: The table of what is acknowledged, which is not signed.
+ACKNOWLEDGED: Final = "entries"
 
 log = structlog.get_logger()
 
@@ -102,11 +104,12 @@ class Disk:
         may be sent, and the process ends.
         """
         rows = [write for write in writes if isinstance(write, Persist)]
-        is_counted = any(row.once or (row.table in PROMISED and not row.lazy) for row in rows)
+        is_signed = any(row.once or (row.table == STOPPED and not row.lazy) for row in rows)
+        is_counted = is_signed or any(row.table == ACKNOWLEDGED and not row.lazy for row in rows)
         is_lazy = all(row.lazy for row in rows)
         generation = self.store.apply(writes, signed=is_counted, durable=not is_lazy)
         if is_counted:
-            self.guard.advance(generation)
+            self.guard.advance(generation, synced=is_signed)
 
     def close(self) -> None:
         """Close everything; the lock on the home goes last."""
@@ -212,7 +215,7 @@ class Runtime:
             self._unsettle()
         self._timers = Timers()
         self._wake = trio.Event()
-        self._rests_since = -math.inf
+        self._wrote_at = -math.inf
         self._fault: Exception | None = None
 
     def kick(self) -> None:
@@ -237,10 +240,10 @@ class Runtime:
                 await trio.lowlevel.checkpoint()
 
     def _take(self, events: Sequence[Event]) -> bool:
-        """Frames that come while nothing else is going on are answered at once, in the task that read them. What comes
-        in quick succession is not taken: it is carried out together, with one write to the disk.
+        """Frames are answered at once, in the task that read them, while the disk is at rest. What comes soon after a
+        write is not taken: it is carried out together with what else comes, and shares the next one.
         """
-        if trio.current_time() < self._rests_since + REST_S:
+        if trio.current_time() < self._wrote_at + REST_S:
             return False
         try:
             for event in events:
@@ -279,6 +282,7 @@ class Runtime:
             writes = [effect for effect in effects if isinstance(effect, Persist | Erase)]
             if writes:
                 self.disk.commit(writes)
+                self._wrote_at = trio.current_time()
             for effect in effects:
                 self._apply(effect)
             self.network.flush()
@@ -286,7 +290,6 @@ class Runtime:
         if self._is_unsettled and self.core.check.may_sign():
             self._is_unsettled = False
             self.disk.settle()
-        self._rests_since = trio.current_time()
 
     def _unsettle(self) -> None:
         if not self._is_unsettled:

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from troth_node.runtime import Disk, Runtime
+from troth_node.storage import files
 from troth_node.storage.home import Home, HomeError
 from troth_node.testing.samples import sample_genesis, seed
 from troth_node.transport.network import Network
@@ -61,6 +62,26 @@ def test_a_store_that_has_forgotten_a_promise_shows(path: Path, write: Write) ->
     put_back_an_older_store(path, write)
     with closing(opened(path)) as disk:
         assert disk.is_restored()
+
+
+@pytest.mark.parametrize(
+    ("write", "syncs"),
+    [
+        (Persist("votes", b"place", b"vote", once=True), 1),
+        (Persist("close", b"stopped", b""), 1),
+        (Persist("entries", b"place", b"what was acknowledged"), 0),
+    ],
+    ids=["a signature", "the end of voting", "an acknowledged entry"],
+)
+def test_the_guard_is_synced_before_a_signature_leaves(
+    path: Path, write: Write, syncs: int, monkeypatch
+) -> None:
+    synced: list[int] = []
+    with closing(opened(path)) as disk:
+        monkeypatch.setattr(files.os, "fdatasync", synced.append)
+        disk.commit([write])
+        assert disk.guard.generation == disk.store.generation == 1
+    assert len(synced) == syncs
 
 
 @pytest.mark.parametrize("write", [Persist("duties", b"salt", b"1"), Erase("entries", b"old")])

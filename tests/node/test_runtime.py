@@ -93,15 +93,18 @@ async def test_a_frame_that_comes_alone_is_answered_at_once(disk, line, mock_clo
         nursery.cancel_scope.cancel()
 
 
-async def test_frames_in_quick_succession_wait_for_each_other(disk, line, mock_clock) -> None:
+async def test_frames_soon_after_a_write_wait_for_the_next_one(disk, line, mock_clock) -> None:
     async with trio.open_nursery() as nursery:
-        await running(nursery, disk, line)
+        runtime = await running(nursery, disk, line)
         mock_clock.jump(REST_S)
+        assert line.offer([QUESTION])
+        assert line.offer([QUESTION]), "nothing was written for the first one"
+        runtime.core.out.persist("duties", b"key", b"value")
         assert line.offer([QUESTION])
         assert not line.offer([QUESTION])
         await line.arrive.send(QUESTION)
         await trio.testing.wait_all_tasks_blocked()
-        assert len(line.sent) == 2
+        assert len(line.sent) == 4
         mock_clock.jump(REST_S)
         assert line.offer([QUESTION])
         nursery.cancel_scope.cancel()

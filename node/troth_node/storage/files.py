@@ -83,14 +83,15 @@ def _write_and_rename(path: Path, data: bytes, flag: int) -> None:
     rename_file(fresh, path)
 
 
-def overwrite(path: Path, descriptor: int, place: int, data: bytes) -> None:
+def overwrite(path: Path, descriptor: int, place: int, data: bytes, *, synced: bool = True) -> None:
     """Write over bytes that are there, and sync them: no name and no length changes, so it costs one sync of data.
 
     Raises OSError.
     """
     os.lseek(descriptor, place, os.SEEK_SET)
     kernel.write(path, descriptor, data)
-    kernel.sync_data(path, descriptor)
+    if synced:
+        kernel.sync_data(path, descriptor)
 
 
 def lengthen(path: Path, size_bytes: int) -> None:

@@ -6,8 +6,11 @@ leave. So a crash leaves the store ahead of the guard or equal to it, and a stor
 copy that somebody put back: the node must not sign before it has learnt from its peers what it had said. A
 whole directory put back from a backup takes the guard with it: no local file can tell that.
 
-The file holds two slots of a sector each, written in turn: whatever a power cut does to the one being written, the
-other holds the number before, which is what a crash a moment earlier would have left.
+The number is synced before a signature leaves. For a store-ack it is written, and synced with the next signature: the
+end of the process loses nothing of it, and what a power cut takes, an ack is no signature.
+
+The file holds two slots of a sector each. The one that was synced last is left alone: whatever a power cut does to the
+other, it holds a number of before, which is what a crash a moment earlier would have left.
 """
 
 from __future__ import annotations
@@ -31,14 +34,15 @@ _NUMBER: Final = re.compile(rb"troth-guard 2 (0|[1-9][0-9]{0,18}) ")
 
 
 class Guard:
-    """The guard file of a directory. `generation` is what is on synced disk."""
+    """The guard file of a directory. `generation` is the number that stands in it."""
 
     def __init__(self, path: Path, descriptor: int, numbers: list[int]) -> None:
         """Not for callers: `create` and `open` make guards."""
         self._path = path
         self._descriptor = descriptor
         self._fault: str | None = None
-        self._newest = numbers.index(max(numbers))
+        self._synced = numbers.index(max(numbers))
+        self._is_synced = True
         self.generation = max(numbers)
 
     @classmethod
@@ -87,8 +91,8 @@ class Guard:
             return cls.create(directory)
         return cls.open(directory)
 
-    def advance(self, generation: int) -> None:
-        """Raise the number and sync it; the same number costs nothing.
+    def advance(self, generation: int, *, synced: bool = True) -> None:
+        """Raise the number and sync it, or leave that to the next call that does; a number that is there costs nothing.
 
         Raises GuardError if asked to go back, or if the disk fails: from then on at every call, as a second
         fsync that succeeds would prove nothing.
@@ -99,19 +103,22 @@ class Guard:
             raise GuardError(
                 f"{self._path}: cannot go from {self.generation} back to {generation}; start the node as restored"
             )
-        if generation > self.generation:
-            self._write(generation)
+        if generation > self.generation or (synced and not self._is_synced):
+            self._write(generation, synced=synced)
 
-    def _write(self, generation: int) -> None:
-        slot = (self._newest + 1) % _SLOTS
+    def _write(self, generation: int, *, synced: bool) -> None:
+        slot = (self._synced + 1) % _SLOTS
         try:
-            overwrite(self._path, self._descriptor, slot * _SLOT_BYTES, _encode(generation))
+            place = slot * _SLOT_BYTES
+            overwrite(self._path, self._descriptor, place, _encode(generation), synced=synced)
         except OSError as error:
             self._fault = (
                 f"{self._path}: cannot be written ({error.strerror}); check the disk, then start again"
             )
             raise GuardError(self._fault) from error
-        self.generation, self._newest = generation, slot
+        self.generation, self._is_synced = generation, synced
+        if synced:
+            self._synced = slot
 
 
 def compare(store: Store, guard: Guard) -> Literal["ok", "store_behind"]:

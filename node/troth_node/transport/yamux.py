@@ -152,6 +152,8 @@ class Stream(IMuxedStream):
             self._granted -= len(body)
             if self._sink is not None and body and not self._buffer and self._sink(body):
                 self._grant(len(body))
+                if not header.flags:
+                    return  # there is nothing for whoever waits in this stream
             else:
                 self._buffer += body
         self._fin_received |= bool(header.flags & FIN)

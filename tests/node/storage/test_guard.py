@@ -65,6 +65,23 @@ class TestFile:
             assert len(changed) == 1
             assert b" %d " % (generation - 1) in after[512 - changed[0] :][:512]
 
+    def test_what_was_synced_last_stays_while_numbers_are_only_written(
+        self, guard: Guard, tmp_path: Path, monkeypatch
+    ) -> None:
+        syncs: list[int] = []
+        monkeypatch.setattr(files.os, "fdatasync", syncs.append)
+        guard.advance(3)
+        for generation in (4, 5, 6):
+            guard.advance(generation, synced=False)
+            assert b"troth-guard 2 3 " in (tmp_path / "guard").read_bytes()
+            assert Guard.open(tmp_path).generation == guard.generation == generation
+        assert len(syncs) == 1
+        guard.advance(6)
+        guard.advance(6)
+        assert len(syncs) == 2, "a signature may leave that relies on it"
+        guard.advance(7)
+        assert b"troth-guard 2 6 " in (tmp_path / "guard").read_bytes()
+
     def test_a_closed_guard_says_so(self, guard: Guard) -> None:
         guard.close()
         guard.close()
