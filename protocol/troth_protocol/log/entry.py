@@ -16,6 +16,7 @@ OPS_MAX = 256
 DEPS_MAX = 256
 ENTRY_MAX_BYTES = 128 * 1024
 HEADER_MAX_BYTES = 512
+_NO_DEPS = pack([])
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def _check_counts(deps: int, ops: int) -> None:
 
 
 def _load_deps(data: bytes) -> tuple[bytes, ...]:
-    return read(data, _deps_of)
+    return () if data == _NO_DEPS else read(data, _deps_of)
 
 
 def _deps_of(value: Value) -> tuple[bytes, ...]:
