@@ -16,8 +16,7 @@ from troth_protocol.close.findings import Findings, load_findings
 from troth_protocol.close.follower import absorb
 from troth_protocol.close.light import genesis_committee
 from troth_protocol.close.seal import SEAL, SignedSeal, seal_id, verify_seal
-from troth_protocol.core import TABLES
-from troth_protocol.effects import Effects
+from troth_protocol.effects import TABLES, Effects
 from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.insight.results import BreachLine

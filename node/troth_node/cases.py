@@ -17,7 +17,7 @@ from troth_protocol.close.docket import EVIDENCE_TABLE
 from troth_protocol.close.findings import Findings, load_findings
 from troth_protocol.close.punish import offence_of
 from troth_protocol.close.seal import SEAL
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.evidence import EVIDENCE, Proof, verify_evidence
 from troth_protocol.genesis import Rules, load_genesis

@@ -15,7 +15,7 @@ from troth_node.inspection import read_seal
 from troth_node.storage.store import Store
 from troth_protocol.close.light import genesis_committee
 from troth_protocol.close.seal import SEAL
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import load_genesis
 from troth_protocol.insight.standing import Earned, tally

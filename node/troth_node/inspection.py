@@ -11,7 +11,7 @@ from troth_node.agent import Json
 from troth_node.storage.store import Store
 from troth_protocol.close.light import genesis_checkpoint
 from troth_protocol.close.seal import SIGNED_SEAL, SignedSeal
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Genesis, load_genesis
 from troth_protocol.log.keep import epoch_key, unpack_stored

@@ -16,8 +16,8 @@ from troth_node.garbage import Collector
 from troth_node.storage.guard import Guard, compare
 from troth_node.storage.home import Home, HomeError
 from troth_node.storage.store import Store
-from troth_protocol.core import TABLES, Core, Profile, Restoring
-from troth_protocol.effects import Effect, Erase, Notice, Persist, Send, SetTimer, Write
+from troth_protocol.core import Core, Profile, Restoring
+from troth_protocol.effects import TABLES, Effect, Erase, Notice, Persist, Send, SetTimer, Write
 from troth_protocol.errors import Invalid
 from troth_protocol.genesis import Genesis, load_genesis
 from troth_protocol.market.document import Document

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from troth_node.deals import TABLE, read_items
 from troth_node.storage.store import Store
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.log.agreement import AGREEMENT
 from troth_protocol.market.exchange import Contents, Misdelivery

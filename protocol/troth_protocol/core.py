@@ -28,7 +28,6 @@ from troth_protocol.errors import Invalid, TrothError
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.author import Author
 from troth_protocol.log.entry import Entry, load_entry
-from troth_protocol.log.keep import epoch_key, unpack_vote
 from troth_protocol.log.ops import Accuse, Op
 from troth_protocol.log.payee import Payee
 from troth_protocol.log.vote import VOTE, Certificate, load_certificate
@@ -74,7 +73,6 @@ from troth_protocol.wire.messages import (
 )
 
 __all__ = [
-    "TABLES",
     "Core",
     "EpochOpened",
     "PeerFault",
@@ -88,28 +86,6 @@ __all__ = [
 TICK_MS: Final = 250
 #: Entries sent in answer to one refusal; the next one names what is missing then.
 SUPPLY_MAX: Final = 16
-#: Tables that hold what the core asks to persist; the shell creates them.
-TABLES: Final = (
-    "chain",
-    "state",
-    "seals",
-    "cuts",
-    "results",
-    "entries",
-    "own",
-    "votes",
-    "ballots",
-    "close",
-    "duties",
-    "deals",
-    "exchanges",
-    "auctions",
-    "purse",
-    "promises",
-    "documents",
-    "evidence",
-    "cards",
-)
 
 
 class Core:
@@ -301,7 +277,7 @@ class Core:
             if self.author.is_allowed and self.is_witness():
                 self._witness()
             if closed is None:
-                self._restore_author()
+                self.author.restore_from(self.chain.archive, self.chain.book)
         except Invalid as error:  # our own rows: no peer is to blame, and nothing is signed on top of them
             raise TrothError(
                 f"rows of epoch {self.epoch} are damaged ({error}); restore from peers"
@@ -320,8 +296,7 @@ class Core:
         """Vote and close in the open epoch, going on from what is on disk."""
         self.witness = Witness(self.keys, self.chain.book, self.out, self.watch.fork)
         self.witness.forks.update(self.docket.forked())
-        for _, data in self.chain.archive.scan("votes", epoch_key(self.epoch)):
-            self.witness.restore_vote(*unpack_vote(data, self.chain.network))
+        self.witness.restore_from(self.chain.archive)
         parts = (self.keys, self.chain, self.witness, self.server, self.out)
         self.closer = Closer(*parts, docket=self.docket, watch=self.watch)
         if self.profile.last_epoch is None or self.epoch <= self.profile.last_epoch:
@@ -332,17 +307,6 @@ class Core:
         able = sorted(peer for peer in self._links if self.chain.committee.index(peer) is not None)
         if able and not self.is_witness():
             self.out.send(able[self.epoch % len(able)], WantFeed(self.epoch))
-
-    def _restore_author(self) -> None:
-        prefix = epoch_key(self.epoch) + self.keys.public
-        rows = [data for _, data in self.chain.archive.scan("own", prefix)]
-        if not rows or not self.author.is_idle():
-            return
-        entry = load_entry(rows[-1], self.chain.network)
-        stored = self.chain.book.stored.get(entry.id)
-        if stored is not None or entry.header.seq > self.chain.book.head(self.keys.public)[0]:
-            self.author.restore(entry, stored.certificate if stored else None)
-            self.author.resend()
 
     def _followed(self) -> None:
         self._open(self.chain.newest)

@@ -4,9 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from troth_protocol.wire.messages import MESSAGES, Message
+
+#: Tables that hold what the core asks to persist; the shell creates them.
+TABLES: Final = (
+    "chain",
+    "state",
+    "seals",
+    "cuts",
+    "results",
+    "entries",
+    "own",
+    "votes",
+    "ballots",
+    "close",
+    "duties",
+    "deals",
+    "exchanges",
+    "auctions",
+    "purse",
+    "promises",
+    "documents",
+    "evidence",
+    "cards",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from troth_node.audit import audit_store, replay
 from troth_node.storage.home import STORE_FILE, Home
 from troth_node.storage.store import Store
 from troth_node.testing.samples import RULES, TOKEN
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 from troth_protocol.errors import TrothError
 from troth_protocol.genesis import Genesis, Holder, Pacing, load_genesis
 from troth_protocol.wire.crypto import KeyPair, digest

@@ -22,7 +22,8 @@ from troth_node.storage.home import Home
 from troth_node.testing.crashes import WITNESS, CrashTrial, place_for_homes
 from troth_node.testing.driver import Nursery
 from troth_node.testing.faults import Fault
-from troth_protocol.core import TABLES, Core, Profile
+from troth_protocol.core import Core, Profile
+from troth_protocol.effects import TABLES
 from troth_protocol.errors import Invalid, TrothError
 
 SEED = 7

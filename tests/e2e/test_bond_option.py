@@ -14,7 +14,7 @@ from troth_node.storage.home import STORE_FILE, Home
 from troth_node.storage.store import Store
 from troth_node.testing.command import Command
 from troth_node.testing.samples import PACING, TOKEN, sample_genesis, seed
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 from troth_protocol.genesis import Genesis
 from troth_protocol.wire.crypto import KeyPair
 

@@ -12,8 +12,7 @@ import pytest
 from troth_node.cli.main import COMMANDS
 from troth_node.storage.store import Store
 from troth_node.testing.command import troth
-from troth_protocol.core import TABLES
-from troth_protocol.effects import Persist
+from troth_protocol.effects import TABLES, Persist
 
 ROOT = Path(__file__).parents[2]
 Kept = tuple[Path, dict[str, object], str]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from troth_node.storage.store import Store
 from troth_node.testing.stage import Stage
-from troth_protocol.core import TABLES
-from troth_protocol.effects import Persist
+from troth_protocol.effects import TABLES, Persist
 
 
 def fill(path: Path, tables: Mapping[str, Mapping[bytes, bytes]]) -> None:

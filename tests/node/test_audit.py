@@ -13,8 +13,7 @@ from troth_node.storage.store import Store
 from troth_node.testing.samples import RULES, TOKEN
 from troth_node.testing.stage import Stage
 from troth_protocol.close.chain import PRUNE_LAG_EPOCHS
-from troth_protocol.core import TABLES
-from troth_protocol.effects import Erase, Persist
+from troth_protocol.effects import TABLES, Erase, Persist
 from troth_protocol.log.keep import epoch_key
 from troth_protocol.log.ops import Transfer
 

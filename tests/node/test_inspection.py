@@ -8,8 +8,7 @@ from troth_node.inspection import open_questions
 from troth_node.storage.store import Store
 from troth_node.testing.patron import BOUNTY, PATRON_RULES, RAIN, Patronage
 from troth_node.testing.samples import COIN
-from troth_protocol.core import TABLES
-from troth_protocol.effects import Persist
+from troth_protocol.effects import TABLES, Persist
 from troth_protocol.errors import Invalid
 from troth_protocol.log.rows import TABLES as ROWS
 from troth_protocol.wire.codec import pack

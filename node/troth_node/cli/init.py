@@ -27,7 +27,7 @@ def command(directory: Path, genesis: Path, seed: str | None, *, as_json: bool) 
 
     from troth_node.storage.home import Home  # noqa: PLC0415
     from troth_node.storage.store import Store  # noqa: PLC0415
-    from troth_protocol.core import TABLES  # noqa: PLC0415
+    from troth_protocol.effects import TABLES  # noqa: PLC0415
     from troth_protocol.genesis import load_genesis  # noqa: PLC0415
 
     with one_line():

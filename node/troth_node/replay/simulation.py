@@ -15,8 +15,8 @@ from troth_node.replay.network import Replay
 from troth_node.storage.home import Home
 from troth_node.storage.store import Store
 from troth_node.testing.world import Faults, SimNode, World
-from troth_protocol.core import TABLES, Core, EpochOpened
-from troth_protocol.effects import Persist
+from troth_protocol.core import Core, EpochOpened
+from troth_protocol.effects import TABLES, Persist
 from troth_protocol.errors import TrothError
 from troth_protocol.genesis import Pacing, Phases
 from troth_protocol.log.ops import Attest, AttestReveal, Op

@@ -27,7 +27,7 @@ from troth_node.swarm.report import Report, make_report
 from troth_node.swarm.scenario import Guest, Plan, ScenarioError, load_scenario, make_plan
 from troth_node.swarm.supervisor import Supervisor, SwarmError
 from troth_node.swarm.tables import print_report
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 from troth_protocol.errors import TrothError
 
 POLL_S: Final = 0.1

@@ -19,7 +19,7 @@ from troth_node.storage.home import STORE_FILE
 from troth_node.storage.store import Store
 from troth_node.swarm.scenario import Plan
 from troth_node.testing.busy import read_wire, sealed_heads
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 from troth_protocol.log.entry import Entry, load_entry
 from troth_protocol.log.keep import epoch_key, unpack_stored
 from troth_protocol.log.ops import CommitOp, LockOp, Unlock

@@ -31,7 +31,8 @@ from troth_node.testing.world import SimNode
 from troth_protocol.close.findings import load_findings
 from troth_protocol.close.light import genesis_committee
 from troth_protocol.close.seal import SEAL
-from troth_protocol.core import TABLES, EpochOpened
+from troth_protocol.core import EpochOpened
+from troth_protocol.effects import TABLES
 from troth_protocol.genesis import Phases
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.committee import Committee

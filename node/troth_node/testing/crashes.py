@@ -25,7 +25,8 @@ from troth_node.testing.faults import Fault
 from troth_node.testing.remote import Order
 from troth_node.testing.trial import Options, Trial
 from troth_node.testing.world import Disk, SimNode
-from troth_protocol.core import TABLES, Core, EpochOpened, Profile
+from troth_protocol.core import Core, EpochOpened, Profile
+from troth_protocol.effects import TABLES
 from troth_protocol.genesis import Genesis
 from troth_protocol.log.entry import Entry, make_entry
 from troth_protocol.log.ops import Transfer

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from troth_protocol.effects import Effects
+from troth_protocol.effects import Effects, Rows
 from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook
-from troth_protocol.log.entry import DEPS_MAX, OPS_MAX, Entry, make_entry
+from troth_protocol.log.entry import DEPS_MAX, OPS_MAX, Entry, load_entry, make_entry
 from troth_protocol.log.evaluate import OFFENCES_MAX
-from troth_protocol.log.keep import keep, place_key
+from troth_protocol.log.keep import epoch_key, keep, place_key
 from troth_protocol.log.ops import OPS, Op, Resume
 from troth_protocol.log.patience import Patience
 from troth_protocol.log.payee import payees
@@ -119,6 +119,17 @@ class Author:
             self._flight = flight
         else:
             self._unacked[entry.id] = flight
+
+    def restore_from(self, rows: Rows, book: LogBook) -> None:
+        """Take back what is on disk of the open epoch, and send it again. Raises Invalid for a damaged row."""
+        found = [data for _, data in rows.scan("own", epoch_key(book.epoch) + self.keys.public)]
+        if not found or not self.is_idle():
+            return
+        entry = load_entry(found[-1], book.network)
+        stored = book.stored.get(entry.id)
+        if stored is not None or entry.header.seq > book.head(self.keys.public)[0]:
+            self.restore(entry, stored.certificate if stored else None)
+            self.resend()
 
     def pump(self) -> None:
         """Sign and send the next entry, if there is one and nothing is under way."""

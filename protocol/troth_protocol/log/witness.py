@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from troth_protocol.effects import Effects
+from troth_protocol.effects import Effects, Rows
 from troth_protocol.errors import Invalid
 from troth_protocol.log.book import LogBook, Missing
 from troth_protocol.log.entry import Entry, SignedHeader
-from troth_protocol.log.keep import keep, pack_vote, place_key
+from troth_protocol.log.keep import epoch_key, keep, pack_vote, place_key, unpack_vote
 from troth_protocol.log.ops import Unlock
 from troth_protocol.log.rows import Claim, Lock
 from troth_protocol.log.vote import BATCH_MAX, VOTE, Certificate, Vote, sign_votes
@@ -44,6 +44,11 @@ class Witness:
         self._acks: dict[bytes, list[bytes]] = {}
         self._known: dict[bytes, bytes] = {}
         self._votes_by_data: dict[bytes, VoteFor] = {}
+
+    def restore_from(self, rows: Rows) -> None:
+        """Take back every vote of the epoch that is on disk, at start. Raises Invalid for a damaged row."""
+        for _, data in rows.scan("votes", epoch_key(self.book.epoch)):
+            self.restore_vote(*unpack_vote(data, self.book.network))
 
     def restore_vote(self, entry: Entry, vote: Vote) -> None:
         """Take back a vote that is on disk, at start."""

@@ -14,7 +14,7 @@ from troth_node.storage.store import Store
 from troth_node.testing.bazaar import PRICE, Bazaar
 from troth_node.testing.samples import RULES, TOKEN, sample_fork, seed
 from troth_node.testing.stage import Stage
-from troth_protocol.core import TABLES
+from troth_protocol.effects import TABLES
 
 ALMA, DAVE, EMIL, FINN = 0, 3, 4, 5
 PPM = 1_000_000
