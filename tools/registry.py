@@ -18,7 +18,7 @@ from troth_protocol import evidence, genesis
 from troth_protocol.close import ballots, report, seal
 from troth_protocol.insight import contribution
 from troth_protocol.log import agreement, entry, evaluate, ops, rows, vote
-from troth_protocol.market import card, exchange, trades
+from troth_protocol.market import card, exchange, trades, transcript_file
 from troth_protocol.wire import crypto, messages
 from troth_protocol.wire.schema import Record
 
@@ -55,6 +55,7 @@ OBJECTS: Mapping[str, Record[Any]] = {
     "vote_payload": ballots._PLACE,  # noqa: SLF001
     "seal": seal.SEAL,
     "signed_seal": seal.SIGNED_SEAL,
+    "transcript": transcript_file.TRANSCRIPT,
     "seen_vote": evidence.SEEN_VOTE,
     "signed_candidate": evidence.SIGNED_CANDIDATE,
     "signed_ballot": evidence.SIGNED_BALLOT,

@@ -2,21 +2,12 @@
 
 from collections.abc import Sequence
 
-from troth_node.agent import Agent, Forecast, Production, QuestionView, Quote, Request, Signal, Want
+from hints import OUTCOMES, TOKEN, Witness
+
+from troth_node.agent import Forecast, Production, QuestionView, Quote, Request, Signal, Want
 from troth_protocol.insight.prior import clamp_ppm
 
-TOKEN = 10**9  # atomic units
-OUTCOMES = 2
 WEIGHT_PPM = 300_000
-
-
-class Witness(Agent):
-    """Attests what the coin showed: sides take turns."""
-
-    is_quick = True
-
-    def attest(self, question: QuestionView) -> int | None:
-        return question.index % OUTCOMES
 
 
 class Teller(Witness):

@@ -1,8 +1,4 @@
-"""Transcripts outside a node: what its store holds of negotiations, one of them as a file, and what a file amounts to.
-
-A file is the canonical map `{items, network}`: the network's id, and body and signature of every message in order.
-It proves itself: no store, no key and no clock is needed to judge it.
-"""
+"""Transcripts outside a node: what its store holds of negotiations, and what a file amounts to, which proves itself."""
 
 from __future__ import annotations
 
@@ -13,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 from troth_node.deals import TABLE, read_items
 from troth_node.storage.store import Store
 from troth_protocol.effects import TABLES
-from troth_protocol.errors import Invalid, TrothError
+from troth_protocol.errors import TrothError
 from troth_protocol.log.agreement import AGREEMENT
 from troth_protocol.market.exchange import Contents, Misdelivery
 from troth_protocol.market.transcript import Transcript, verify_transcript
-from troth_protocol.wire.codec import MAX_FRAME_BYTES, Value, decode, encode
+from troth_protocol.market.transcript_file import load_transcript
+from troth_protocol.wire.codec import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from troth_node.agent import Json
@@ -50,33 +47,10 @@ def find(transcripts: list[Transcript], prefix: str) -> Transcript:
     return found[0]
 
 
-def pack_transcript(transcript: Transcript) -> bytes:
-    """A transcript as a file. Invalid("too_large") if it is more than a frame could carry."""
-    items: list[Value] = [[body, signature] for body, signature in transcript.items]
-    return encode({"items": items, "network": transcript.network})
-
-
 def read_transcript(path: Path) -> Transcript:
     """Judge a file. Raises OSError, and Invalid as `load_transcript`."""
     with path.open("rb") as file:
         return load_transcript(file.read(MAX_FRAME_BYTES + 1))
-
-
-def load_transcript(data: bytes) -> Transcript:
-    """Judge a file's bytes; Invalid("bad_field") for another form, and as `verify_transcript`."""
-    match decode(data):
-        case {"items": list(items), "network": bytes(network)} if len(network) == _ID_BYTES:
-            return verify_transcript(network, map(_item, items))
-        case _:
-            raise Invalid("bad_field", "expected items and a network")
-
-
-def _item(value: Value) -> tuple[bytes, bytes]:
-    match value:
-        case [bytes(body), bytes(signature)]:
-            return body, signature
-        case _:
-            raise Invalid("bad_field", "expected a body and a signature")
 
 
 def as_json(transcript: Transcript) -> dict[str, Json]:

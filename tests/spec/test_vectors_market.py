@@ -17,6 +17,7 @@ from troth_protocol.market.exchange import (
     open_exchange,
 )
 from troth_protocol.market.transcript import TABLE, verify_transcript
+from troth_protocol.market.transcript_file import load_transcript, pack_transcript
 from troth_protocol.wire.codec import encode
 
 
@@ -80,6 +81,16 @@ def check_open(case):
         assert crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, None, bytes(12), key) == tagged
 
 
+def check_file(case):
+    """A file from its messages on: `{items, network}`, and nothing else."""
+    data = unhex(case["bytes"])
+    found = load_transcript(data)
+    network = unhex(case["network"])
+    items = [[unhex(item["body"]), unhex(item["signature"])] for item in case["items"]]
+    assert encode({"items": items, "network": network}) == data == pack_transcript(found)
+    assert (found.network, list(map(list, found.items))) == (network, items)
+
+
 @cases("exchange.json")
 def test_exchange(name, case):
     judge({"open": check_open}, case)
@@ -87,7 +98,7 @@ def test_exchange(name, case):
 
 @cases("trades.json")
 def test_trades(name, case):
-    judge({"transcript": check_transcript, "agreement": check_agreement}, case)
+    judge({"transcript": check_transcript, "agreement": check_agreement, "file": check_file}, case)
 
 
 def test_every_message_and_every_end_that_a_word_makes_is_told():

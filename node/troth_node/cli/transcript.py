@@ -60,7 +60,8 @@ def export_command(home: Path, negotiation: str, out: Path) -> None:
     Example:
       troth transcript export run/alma 5f0c --out deal.transcript
     """
-    from troth_node.transcripts import find, pack_transcript  # noqa: PLC0415
+    from troth_node.transcripts import find  # noqa: PLC0415
+    from troth_protocol.market.transcript_file import pack_transcript  # noqa: PLC0415
 
     with one_line():
         found = find(_stored(home), negotiation)

@@ -9,6 +9,7 @@ from troth_protocol.insight.contribution import CONTRIBUTION, Contribution
 from troth_protocol.log.agreement import AGREEMENT, agreement_id, sign_agreement
 from troth_protocol.market.trades import BODIES, Accept, Counter, Offer, Reject, Signed, Withdraw, sign
 from troth_protocol.market.transcript import verify_transcript
+from troth_protocol.market.transcript_file import pack_transcript
 from troth_protocol.wire.codec import decode, encode
 from troth_protocol.wire.crypto import KeyPair, digest, preimage
 
@@ -301,9 +302,44 @@ def _agreements() -> tuple[list[Case], list[Case]]:
     return good, bad
 
 
+def _files() -> tuple[list[Case], list[Case]]:
+    """Transcripts as files, right and spoiled."""
+    talk = agreed().deliver().receipt()
+    file = _file(talk)
+    items = [[one.trade.body, one.trade.signature] for one in talk.said]
+
+    def case(data: bytes) -> dict[str, Json]:
+        return {"check": "file", "bytes": hexed(data)}
+
+    good = [
+        valid(f"a file of {what}", **case(_file(told)), items=_items(told.said), network=NETWORK.hex())
+        for what, told in (("a whole negotiation", talk), ("a sale", handed(sold()).receipt()))
+    ]
+    bad = [
+        invalid("empty", "a file without messages", **case(changed(file, items=[]))),
+        invalid("bad_signature", "a file of another network", **case(changed(file, network=OTHER_NETWORK))),
+        invalid("out_of_state", "a file whose request is missing", **case(changed(file, items=items[1:]))),
+        invalid("missing_field", "a file that names no network", **case(changed(file, network=None))),
+        invalid("unknown_field", "a file with a date", **case(changed(file, date="today"))),
+        invalid("bad_field", "a network of 31 bytes", **case(changed(file, network=b"n" * 31))),
+        invalid("bad_field", "17 messages", **case(changed(file, items=items[:1] * 17))),
+        invalid("bad_field", "a message without its signature", **case(changed(file, items=[items[0][:1]]))),
+        invalid("trailing", "a byte after a file", **case(file + b"\x00")),
+        invalid("truncated", "a file without its last byte", **case(file[:-1])),
+    ]
+    return good, bad
+
+
+def _file(talk: Talk) -> bytes:
+    return pack_transcript(
+        verify_transcript(NETWORK, [(one.trade.body, one.trade.signature) for one in talk.said])
+    )
+
+
 def trades() -> Json:
     """The file trades.json."""
     good, bad = _agreements()
+    files, spoiled = _files()
     talks = [*_order_refusals(), *_content_refusals(), *refused_talks()]
     told = [(code, what, _items(talk.said)) for code, what, talk in talks] + _form_refusals()
     refused = [
@@ -312,6 +348,6 @@ def trades() -> Json:
     ]
     return cases(
         "Negotiations (06): every message signed, each naming the one before it.",
-        [*_good(), *good],
-        [*refused, *bad],
+        [*_good(), *good, *files],
+        [*refused, *bad, *spoiled],
     )
