@@ -125,8 +125,10 @@ class Recorder:
                     self.once((me, "place", header.epoch, header.author, header.seq), message.entry)
             case StoredAck():
                 assert (me, message.epoch) not in self._reported, "an ack after the own report"
+                assert not self._waiting(node, core, message.entries), "an ack of what is not synced"
             case ReportMsg():
                 self._report(me, message)
+                assert not node.disk.waiting("entries"), "a report of what is not synced"
             case Submit() if message.entry not in self._seen:
                 self._seen.add(message.entry)
                 entry = load_entry(message.entry, core.chain.network)
@@ -142,6 +144,13 @@ class Recorder:
                 self._ballot(me, core, message)
             case _:
                 pass
+
+    def _waiting(self, node: SimNode, core: Core, entries: Iterable[bytes]) -> set[bytes]:
+        """Of these entries, the rows that a power cut could still take."""
+        stored = core.chain.book.stored
+        headers = [stored[entry].entry.header for entry in entries if entry in stored]
+        rows = {place_key(header.epoch, header.author, header.seq) for header in headers}
+        return rows & node.disk.waiting("entries")
 
     def _report(self, me: bytes, message: ReportMsg) -> None:
         header = REPORT_HEADER.decode(message.header)

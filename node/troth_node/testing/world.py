@@ -20,10 +20,36 @@ from troth_protocol.wire.messages import Message
 
 
 class Disk:
-    """Rows by table, in key order; `once` rows never change."""
+    """Rows by table, in key order; `once` rows never change. What may wait for a sync may be gone after a power cut."""
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[bytes, bytes]] = {}
+        self._undo: list[tuple[str, bytes, bytes | None]] = []
+        self._marks = [0]  # where transactions begin that are not synced
+        self._is_syncing = False
+
+    def begin(self, batch: Sequence[Effect]) -> None:
+        """The writes of this batch are one transaction: synced, and all before it, unless every row may wait."""
+        self._is_syncing = any(isinstance(effect, Persist) and not effect.lazy for effect in batch)
+        if self._is_syncing:
+            self._undo.clear()
+            self._marks = [0]
+        elif len(self._undo) > self._marks[-1]:
+            self._marks.append(len(self._undo))
+
+    def waiting(self, table: str) -> set[bytes]:
+        """Keys of rows that are not synced."""
+        return {key for name, key, _ in self._undo if name == table}
+
+    def lose_power(self, rng: random.Random) -> None:
+        """Some of the last transactions that were not synced are gone."""
+        for table, key, old in reversed(self._undo[rng.choice([*self._marks, len(self._undo)]) :]):
+            if old is None:
+                self.tables[table].pop(key, None)
+            else:
+                self.tables[table][key] = old
+        self._undo.clear()
+        self._marks = [0]
 
     def find(self, table: str, key: bytes) -> bytes | None:
         """The row, or None."""
@@ -37,10 +63,12 @@ class Disk:
     def write(self, effect: Persist | Erase) -> None:
         """Apply one write; AssertionError if a `once` row would change."""
         rows = self.tables.setdefault(effect.table, {})
+        old = rows.get(effect.key)
+        if not self._is_syncing:
+            self._undo.append((effect.table, effect.key, old))
         if isinstance(effect, Erase):
             rows.pop(effect.key, None)
             return
-        old = rows.get(effect.key)
         assert not effect.once or old in (None, effect.value), f"{effect.table} row written twice"
         rows[effect.key] = effect.value
 
@@ -194,13 +222,18 @@ class World:
                 return
             if node.fuse is not None:
                 node.fuse -= len(effects)
+            node.disk.begin(effects)
             for effect in effects:
                 self._apply(node, effect)
 
     def _fail(self, node: SimNode, effects: list[Effect], last: int) -> None:
         """The power fails during a batch, and comes back later."""
-        for effect in self._survivors(effects, last):
+        survivors = self._survivors(effects, last)
+        if any(isinstance(effect, Persist | Erase) for effect in survivors):
+            node.disk.begin(effects)
+        for effect in survivors:
             self._apply(node, effect)
+        node.disk.lose_power(self.rng)
         self.lose(node)
         self.at(self.rng.randint(*self.down_ms), lambda: self._power(node))
 
