@@ -434,7 +434,7 @@ class Core:
             self.closer.gatherer.entries(message)
             self.closer.gathered()
         if self.closer is None or self.follower.is_behind():
-            self.follower.entries(peer, message, lazy=self.witness is None)
+            self.follower.entries(peer, message)
 
     def _on_want_feed(self, peer: bytes, message: WantFeed) -> None:
         if self._is_now(peer, message, message.epoch) and self.is_witness():

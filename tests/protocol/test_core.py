@@ -11,6 +11,7 @@ from troth_node.testing.stage import Mail, Stage
 from troth_protocol.close.early import EARLY_PEER_MAX
 from troth_protocol.close.pace import HOLD_MS, HOLDS_MAX
 from troth_protocol.core import SUPPLY_MAX, Core, EpochOpened, PeerHello, Profile, Traded
+from troth_protocol.effects import Persist
 from troth_protocol.log.author import Finalized
 from troth_protocol.log.keep import epoch_key
 from troth_protocol.log.ops import Bond, Transfer
@@ -22,6 +23,7 @@ from troth_protocol.wire.messages import (
     MESSAGES,
     Ballot,
     Certified,
+    Entries,
     Gone,
     Hello,
     Refuse,
@@ -218,6 +220,33 @@ def test_a_set_that_changes_takes_the_newcomer_in_and_lets_the_leaver_go():
     stage.close()
     assert stage.epochs() == [4] * 5
     assert stage.core(ALMA).chain.state.tables["attendance"].rows[stage.key(EMIL)].missed == 0
+
+
+class Listening(Stage):
+    """Notes whether the entries that somebody keeps may wait for a sync."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+
+    def carry_out(self, agent, effect):
+        if isinstance(effect, Persist) and effect.table == "entries":
+            self.kept[agent] = "lazily" if effect.lazy else "synced"
+        super().carry_out(agent, effect)
+
+
+def test_a_witness_that_follows_keeps_entries_synced_as_it_may_be_asked_to_acknowledge_them():
+    stage = Listening()
+    stage.start()
+    stage.settle()
+    pay(stage)
+    stage.settle(but=lambda mail: mail.target == DAVE)
+    (stored,) = stage.core(ALMA).chain.book.stored.values()
+    stage.close(but=lambda mail: mail.target == DAVE)
+    stage.lose()
+    stage.say(ALMA, DAVE, stage.mails(SealMsg, ALMA)[0].message)
+    stage.say(ALMA, DAVE, Entries(1, ((stored.entry.data, stored.certificate.data),)))
+    assert stage.kept == {EMIL: "lazily", ALMA: "synced", BRUNO: "synced", CARLA: "synced", DAVE: "synced"}
 
 
 # What a hostile peer can do

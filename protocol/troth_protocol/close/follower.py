@@ -223,17 +223,20 @@ class Follower:
             target.missing = dict(target.cut.heads)
         self._progressed(target)
 
-    def entries(self, peer: bytes, message: Entries, *, lazy: bool) -> None:
-        """Entries arrived: asked for, or fed by a witness while the epoch is open. `lazy` rows wait for a sync."""
+    def entries(self, peer: bytes, message: Entries) -> None:
+        """Entries arrived: asked for, or fed by a witness while the epoch is open.
+
+        Their rows may wait for a sync: whoever acknowledges entries has gathered these before, and synced them.
+        """
         target = self._target
         if message.epoch != self.chain.epoch:
             return
         if target is None:
             if self.chain.committee.index(peer) is not None:
-                absorb(self.chain, self.out, message.items, lazy=lazy)
+                absorb(self.chain, self.out, message.items, lazy=True)
             return
         before = len(self.chain.book.stored)
-        absorb(self.chain, self.out, message.items, lazy=lazy)
+        absorb(self.chain, self.out, message.items, lazy=True)
         if len(self.chain.book.stored) > before:
             self._progressed(target)
         else:
