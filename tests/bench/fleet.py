@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from troth_protocol.core import Core
+from troth_protocol.effects import Rows
 from troth_protocol.log.author import Author
 from troth_protocol.log.book import LogBook
-from troth_protocol.log.entry import Entry
 from troth_protocol.log.ops import Op
-from troth_protocol.log.vote import Certificate, Vote
+from troth_protocol.log.vote import Vote
 from troth_protocol.wire.crypto import KeyPair
 
 
@@ -95,7 +95,7 @@ class Fleet:
         """A witness misses entries: the book is shared, so any author has them."""
         self.authors[0].supply(peer, ids)
 
-    def restore(self, entry: Entry, certificate: Certificate | None) -> None:
+    def restore_from(self, rows: Rows, book: LogBook) -> None:
         """The homes of a bench are new: there is nothing to take back."""
 
     def resend(self, peer: bytes | None = None) -> None:
