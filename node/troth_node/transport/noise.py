@@ -45,7 +45,8 @@ class SocketEnded(ConnectionClosedError):
 class SealedSocket(BaseSession):
     """An authenticated, encrypted byte stream over one TCP socket. One reader at a time, any number of writers."""
 
-    def __init__(self, session: SecureSession, stream: trio.SocketStream) -> None:
+    def __init__(self, session: SecureSession, stream: trio.SocketStream, room: memoryview) -> None:
+        """`room` is where bytes arrive; other sockets may use it too, for it is empty whenever another task runs."""
         super().__init__(
             local_peer=session.local_peer,
             local_private_key=session.local_private_key,
@@ -57,7 +58,7 @@ class SealedSocket(BaseSession):
         # The handshake always ends with this reader-writer; the session declares only its base class.
         self._noise = cast(NoiseTransportReadWriter, session.conn).noise_state
         self._stream = stream
-        self._room = memoryview(bytearray(READ_BYTES))
+        self._room = room
         self._sealed = bytearray()
         self._plain = bytearray()
         self._turn = trio.Lock()
@@ -188,16 +189,19 @@ class Noise(Transport):
     def __init__(self, keys: KeyPair, tcp_user_timeout_ms: int) -> None:
         super().__init__(keys, create_new_x25519_key_pair().private_key)
         self._tcp_user_timeout_ms = tcp_user_timeout_ms
+        self._room = memoryview(bytearray(READ_BYTES))
 
     async def secure_inbound(self, conn: IRawConnection) -> ISecureConn:
         """Be the responder of the handshake on `conn`."""
         stream = self._prepared(conn)
-        return SealedSocket(cast(SecureSession, await super().secure_inbound(conn)), stream)
+        session = cast(SecureSession, await super().secure_inbound(conn))
+        return SealedSocket(session, stream, self._room)
 
     async def secure_outbound(self, conn: IRawConnection, peer_id: ID) -> ISecureConn:
         """Be the initiator; PeerIDMismatchesPubkey if somebody other than `peer_id` answers."""
         stream = self._prepared(conn)
-        return SealedSocket(cast(SecureSession, await super().secure_outbound(conn, peer_id)), stream)
+        session = cast(SecureSession, await super().secure_outbound(conn, peer_id))
+        return SealedSocket(session, stream, self._room)
 
     def _prepared(self, conn: IRawConnection) -> trio.SocketStream:
         if not isinstance(conn, RawConnection) or not isinstance(conn.stream, TrioTCPStream):
