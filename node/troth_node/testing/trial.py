@@ -147,10 +147,12 @@ class Recorder:
 
     def _waiting(self, node: SimNode, core: Core, entries: Iterable[bytes]) -> set[bytes]:
         """Of these entries, the rows that a power cut could still take."""
+        waiting = node.disk.waiting("entries")
+        if not waiting:
+            return waiting
         stored = core.chain.book.stored
         headers = [stored[entry].entry.header for entry in entries if entry in stored]
-        rows = {place_key(header.epoch, header.author, header.seq) for header in headers}
-        return rows & node.disk.waiting("entries")
+        return waiting & {place_key(header.epoch, header.author, header.seq) for header in headers}
 
     def _report(self, me: bytes, message: ReportMsg) -> None:
         header = REPORT_HEADER.decode(message.header)
