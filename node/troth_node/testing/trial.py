@@ -125,10 +125,8 @@ class Recorder:
                     self.once((me, "place", header.epoch, header.author, header.seq), message.entry)
             case StoredAck():
                 assert (me, message.epoch) not in self._reported, "an ack after the own report"
-                assert not self._waiting(node, core, message.entries), "an ack of what is not synced"
             case ReportMsg():
                 self._report(me, message)
-                assert not node.disk.waiting("entries"), "a report of what is not synced"
             case Submit() if message.entry not in self._seen:
                 self._seen.add(message.entry)
                 entry = load_entry(message.entry, core.chain.network)
@@ -144,15 +142,6 @@ class Recorder:
                 self._ballot(me, core, message)
             case _:
                 pass
-
-    def _waiting(self, node: SimNode, core: Core, entries: Iterable[bytes]) -> set[bytes]:
-        """Of these entries, the rows that a power cut could still take."""
-        waiting = node.disk.waiting("entries")
-        if not waiting:
-            return waiting
-        stored = core.chain.book.stored
-        headers = [stored[entry].entry.header for entry in entries if entry in stored]
-        return waiting & {place_key(header.epoch, header.author, header.seq) for header in headers}
 
     def _report(self, me: bytes, message: ReportMsg) -> None:
         header = REPORT_HEADER.decode(message.header)
@@ -179,6 +168,19 @@ class Recorder:
         if shown is not None:
             self.headers[entry] = shown.entry.header
             self.final.add(entry)
+
+
+def check_synced(node: SimNode, message: Message) -> None:
+    """What a node acknowledges and reports no power cut can take."""
+    waiting = node.disk.waiting("entries")
+    if not waiting or node.core is None:
+        return
+    assert not isinstance(message, ReportMsg), "a report of what is not synced"
+    if isinstance(message, StoredAck):
+        stored = node.core.chain.book.stored
+        headers = [stored[entry].entry.header for entry in message.entries if entry in stored]
+        said = {place_key(header.epoch, header.author, header.seq) for header in headers}
+        assert not said & waiting, "an ack of what is not synced"
 
 
 class Trial:
@@ -328,6 +330,7 @@ class Trial:
     def _say(self, node: SimNode, peer: bytes, message: Message) -> None:
         if node.keys.public not in self.hostile:
             self.recorder.say(node, peer, message)
+            check_synced(node, message)
 
     def _notice(self, node: SimNode, event: object) -> None:
         key = node.keys.public
