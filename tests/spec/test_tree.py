@@ -19,7 +19,8 @@ MADE_HERE = {".git", ".venv", "build", "dist", "htmlcov", "node_modules", "__pyc
 MAX_FILE_LINES = 500
 MAX_BODY_LINES = 60
 
-REGISTRY = re.compile(r"\b(?:crates|debian|golang|npmjs|pypi|pythonhosted)\.(?:com|io|org)\b", re.IGNORECASE)
+#: Written backwards, and looked for in lines read backwards, so that this file names none either.
+REGISTRY = re.compile(r"\b(?:moc|oi|gro)\.(?:setarc|naibed|gnalog|sjmpn|ipyp|detsohnohtyp)\b", re.IGNORECASE)
 MACHINE_PATH = re.compile(r"(?<![\w.:/\])}-])/(?:home|opt|root|tmp|Users|work)/")
 
 
@@ -66,7 +67,11 @@ def bodies() -> dict[str, int]:
 
 
 def test_no_file_names_a_package_registry() -> None:
-    assert not [place for place, line in text_lines() if REGISTRY.search(line)]
+    assert not [place for place, line in text_lines() if REGISTRY.search(line[::-1])]
+    hosts = ("crates" + ".io", "deb.debian" + ".org", "golang" + ".org", "npmjs" + ".com", "pypi" + ".org")
+    assert all(
+        REGISTRY.search(f"see https://{host}/x"[::-1]) for host in (*hosts, "files.pythonhosted" + ".org")
+    )
 
 
 def test_no_file_names_a_path_of_somebodys_machine() -> None:

@@ -94,6 +94,11 @@ def overwrite(path: Path, descriptor: int, place: int, data: bytes, *, synced: b
         kernel.sync_data(path, descriptor)
 
 
+def sync_data(path: Path, descriptor: int) -> None:
+    """Sync what was written over older bytes, whoever wrote it. Raises OSError."""
+    kernel.sync_data(path, descriptor)
+
+
 def lengthen(path: Path, size_bytes: int) -> None:
     """Append zeros to a file, synced, up to a size: what is later written over them costs one sync of data.
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from troth_node.storage.errors import GuardError
-from troth_node.storage.files import create_file, overwrite
+from troth_node.storage.files import create_file, overwrite, sync_data
 from troth_node.storage.store import Store
 
 __all__ = ["Guard", "GuardError", "compare"]
@@ -43,6 +43,7 @@ class Guard:
         self._fault: str | None = None
         self._synced = numbers.index(max(numbers))
         self._is_synced = True
+        self._is_inherited = True
         self.generation = max(numbers)
 
     @classmethod
@@ -109,6 +110,9 @@ class Guard:
     def _write(self, generation: int, *, synced: bool) -> None:
         slot = (self._synced + 1) % _SLOTS
         try:
+            if self._is_inherited:  # a process that was killed may have only written what was read here
+                sync_data(self._path, self._descriptor)
+                self._is_inherited = False
             place = slot * _SLOT_BYTES
             overwrite(self._path, self._descriptor, place, _encode(generation), synced=synced)
         except OSError as error:

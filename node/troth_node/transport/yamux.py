@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from io import UnsupportedOperation
 from types import TracebackType
 from typing import Final, NamedTuple, Self, cast
 
@@ -127,8 +128,8 @@ class Stream(IMuxedStream):
             self._settle()
 
     def set_deadline(self, ttl: int) -> None:
-        """Not supported: time limits are cancel scopes."""
-        raise NotImplementedError
+        """Part of the library's interface, which asks for ValueError where it cannot be: Yamux has no deadlines."""
+        raise UnsupportedOperation("a Yamux stream has no deadline: bound the wait with a cancel scope")
 
     def get_remote_address(self) -> tuple[str, int] | None:
         """Host and port of the other end."""

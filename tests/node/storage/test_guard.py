@@ -69,6 +69,7 @@ class TestFile:
         self, guard: Guard, tmp_path: Path, monkeypatch
     ) -> None:
         syncs: list[int] = []
+        guard.advance(2)
         monkeypatch.setattr(files.os, "fdatasync", syncs.append)
         guard.advance(3)
         for generation in (4, 5, 6):
@@ -81,6 +82,24 @@ class TestFile:
         assert len(syncs) == 2, "a signature may leave that relies on it"
         guard.advance(7)
         assert b"troth-guard 2 6 " in (tmp_path / "guard").read_bytes()
+
+    def test_what_a_killed_process_only_wrote_is_synced_before_the_other_slot_is_written_over(
+        self, guard: Guard, tmp_path: Path, monkeypatch
+    ) -> None:
+        guard.advance(3)
+        guard.advance(4, synced=False)
+        again = Guard.open(tmp_path)
+        on_platter: list[bytes] = []
+        monkeypatch.setattr(
+            files.os, "fdatasync", lambda _: on_platter.append((tmp_path / "guard").read_bytes())
+        )
+        again.advance(5)
+        assert b" 4 " in on_platter[0]
+        assert b" 3 " in on_platter[0]
+        assert b" 4 " in on_platter[1]
+        assert b" 5 " in on_platter[1]
+        again.advance(6)
+        assert len(on_platter) == 3, "once"
 
     def test_a_closed_guard_says_so(self, guard: Guard) -> None:
         guard.close()
@@ -121,21 +140,32 @@ class TestFaults:
     def test_after_a_sync_that_failed_it_never_writes_again(
         self, guard: Guard, tmp_path: Path, monkeypatch
     ) -> None:
+        guard.advance(1)
         monkeypatch.setattr(files.os, "fdatasync", fail)
         with pytest.raises(GuardError, match=r"Input/output error.*check the disk"):
-            guard.advance(1)
+            guard.advance(2)
         monkeypatch.undo()
         with pytest.raises(GuardError, match="Input/output error"):
-            guard.advance(2)
-        assert guard.generation == 0
-        assert Guard.open(tmp_path).generation in (0, 1)  # nobody knows what is on the platter
+            guard.advance(3)
+        assert guard.generation == 1
+        assert Guard.open(tmp_path).generation in (1, 2)  # nobody knows what is on the platter
+
+    def test_after_the_first_sync_of_a_start_failed_nothing_is_written(
+        self, guard: Guard, tmp_path: Path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(files.os, "fdatasync", fail)
+        for _ in range(2):
+            with pytest.raises(GuardError, match=r"Input/output error.*check the disk"):
+                guard.advance(1)
+        assert Guard.open(tmp_path).generation == 0
 
     def test_a_number_is_written_then_synced(self, guard: Guard, monkeypatch) -> None:
+        guard.advance(1)
         calls: list[str] = []
         write, sync = os.write, os.fdatasync
         monkeypatch.setattr(files.os, "write", lambda fd, data: (calls.append("write"), write(fd, data))[1])
         monkeypatch.setattr(files.os, "fdatasync", lambda fd: (calls.append("sync"), sync(fd)))
-        guard.advance(1)
+        guard.advance(2)
         assert calls == ["write", "sync"]
 
     def test_data_is_synced_before_its_name_and_the_name_before_it_returns(
