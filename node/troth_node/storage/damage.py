@@ -22,9 +22,8 @@ import apsw
 
 from troth_node.storage.errors import StoreError
 from troth_node.storage.files import overwrite
+from troth_node.storage.keys import TABLE_MARK, index_name
 
-#: Before the name of a table, in the store's description of itself.
-TABLE_MARK: Final = "table "
 #: The sum of all rows is kept modulo this: it fits SQLite's integers.
 ROWS_MODULUS: Final = 2**62
 
@@ -33,13 +32,16 @@ _LOG_HEADER_BYTES: Final = 32
 
 _TABLES_THERE: Final = "SELECT CAST(name AS BLOB) FROM sqlite_schema WHERE type = 'table'"
 
-_ADVICE: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
+_ADVICE: Final[tuple[tuple[type[apsw.Error] | tuple[type[apsw.Error], ...], str], ...]] = (
     (apsw.BusyError, "locked by another program; close that program, then start again"),
     (
         apsw.NotADBError,
         "not a Troth store, or its first page is damaged; restore a backup or move the file away",
     ),
-    (apsw.CorruptError, "damaged; move it away and start again: the node rebuilds it from its peers"),
+    (
+        (apsw.CorruptError, apsw.SQLError),  # our statements are always the same: then it is the tables
+        "damaged; move it away and start again: the node rebuilds it from its peers",
+    ),
     (apsw.FullError, "the disk is full; free some space, then start again"),
     (apsw.IOError, "the disk failed to read or write; check it, then start again"),
     (apsw.CantOpenError, "cannot be opened; check that the path is a file and yours"),
@@ -49,12 +51,13 @@ _ADVICE: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
 
 
 def check_structure(path: Path, connection: apsw.Connection) -> None:
-    """Pages, trees, the index of each row's key, and the list of tables; StoreError at the first fault."""
+    """Pages, trees, and the list of tables, each with its index; StoreError at the first fault."""
     [(finding,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
     if finding != "ok":
         raise StoreError(explain(path, apsw.CorruptError(str(finding))))
     named = {key.removeprefix(TABLE_MARK) for key in read_meta(connection) if key.startswith(TABLE_MARK)}
     there = {_text(name) for (name,) in connection.execute(_TABLES_THERE)} - {"meta"}
+    named |= {index_name(table) for table in named}
     if named != there:
         raise StoreError(explain(path, apsw.CorruptError(f"tables {' '.join(sorted(named ^ there))}")))
 
@@ -95,17 +98,37 @@ def row_damage(table: str, key: bytes) -> apsw.Error:
 
 
 def check_rows(path: Path, connection: apsw.Connection) -> int:
-    """Read every row; their sum. StoreError at the first that is not what was written, or if some are gone."""
+    """Read every row, and the index of those up to its mark; the sum of all rows.
+
+    StoreError at the first row that is not what was written, if some are gone, or if the index has other keys.
+    """
     total = 0
     meta = read_meta(connection)
-    for table in sorted(key.removeprefix(TABLE_MARK) for key in meta if key.startswith(TABLE_MARK)):
-        for key, value, found in connection.execute(f'SELECT key, value, sum FROM "{table}" NOT INDEXED'):
-            if found != row_sum(table, key, value):
-                raise StoreError(explain(path, row_damage(table, key)))
-            total += found
+    for name, mark in sorted(meta.items()):
+        if name.startswith(TABLE_MARK):
+            total += _check_table(path, connection, name.removeprefix(TABLE_MARK), mark)
     if total % ROWS_MODULUS != meta["rows"]:
         raise StoreError(explain(path, apsw.CorruptError("rows are missing, or older than others")))
     return total % ROWS_MODULUS
+
+
+def _check_table(path: Path, connection: apsw.Connection, table: str, mark: int) -> int:
+    total = indexed = 0
+    for place, key, value, found in connection.execute(f'SELECT place, key, value, sum FROM "{table}"'):
+        if found != row_sum(table, key, value):
+            raise StoreError(explain(path, row_damage(table, key)))
+        total += found
+        indexed += _place_sum(key, place) if place <= mark else 0
+    rows = connection.execute(f'SELECT key, place FROM "{index_name(table)}"')
+    if indexed != sum(_place_sum(key, place) for key, place in rows):
+        raise StoreError(
+            explain(path, apsw.CorruptError(f"the index of {table} has other keys than its rows"))
+        )
+    return total
+
+
+def _place_sum(key: bytes, place: int) -> int:
+    return zlib.crc32(key, zlib.crc32(b"%d " % place))
 
 
 def explain(path: Path, error: apsw.Error) -> str:

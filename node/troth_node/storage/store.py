@@ -7,8 +7,8 @@ nothing was written and the store is still good. When it raises any other StoreE
 have dropped the pages that it failed to write, so a second fsync that succeeds would prove nothing. A
 poisoned store answers no call but `close`; the node stops and starts again from the disk.
 
-Rows stand in the order in which they came, beside an index of their keys: one commit holds rows of many logs, and a
-tree in the order of the keys would have a page or two to write for each of them.
+Rows stand in the order in which they came: one commit holds rows of many logs, and a tree in the order of the keys
+would have a page or two to write for each of them. Where the row of a key stands is told by keys.py.
 
 SQLite does not notice most damage, so every row carries a sum, which every read checks, and `open` checks those
 of all rows: see damage.py.
@@ -30,7 +30,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -38,7 +38,6 @@ import apsw
 
 from troth_node.storage.damage import (
     ROWS_MODULUS,
-    TABLE_MARK,
     check_rows,
     check_structure,
     explain,
@@ -56,11 +55,12 @@ from troth_node.storage.files import (
     sync_directory,
     sync_file,
 )
+from troth_node.storage.keys import TABLE_MARK, Keys, make_table
 from troth_protocol.effects import Erase, Write
 
 __all__ = ["FORMAT", "Store", "StoreConflict", "StoreError"]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 _APPLICATION_ID: Final = 0x54726F74  # "Trot"
 _CHECKPOINT_PAGES: Final = 4_000  # 16 MiB of log: the price of reading it again after a crash is some 50 ms
@@ -98,7 +98,7 @@ class Store:
         self._log_path = path.with_name(path.name + "-wal")
         self._connection = connection
         self._lock = lock
-        self._tables = frozenset(tables)
+        self._keys = {table: Keys(table) for table in tables}
         self._fault: str | None = None
         self._log_pages = 0
         self._log_bytes = 0
@@ -140,10 +140,13 @@ class Store:
             check_structure(path, connection)
             store = cls(path, connection, lock, tables)
             connection.set_wal_hook(store._note_log_pages)  # takes the place of automatic checkpoints
+            known = read_meta(connection)
             for name in tables:
-                _make_table(connection, name)
+                if TABLE_MARK + name not in known:
+                    make_table(connection, name)
             store._rows_sum = check_rows(path, connection)
-            store.generation = read_meta(connection)["generation"]
+            store._load_keys(connection)
+            store.generation = known["generation"]
             sync_directory(path.parent)  # the log's name: SQLite syncs it too, but hides it if that fails
         except BaseException:
             connection.close(force=True)
@@ -164,7 +167,8 @@ class Store:
         StoreError.
         """
         connection = self._usable()
-        self._check_tables(write.table for write in writes)
+        tables = {write.table for write in writes}
+        self._check_tables(tables)
         generation = max(self.generation, at_least) + signed
         if not writes and generation == self.generation:
             return generation
@@ -176,6 +180,8 @@ class Store:
             rows_sum = (
                 self._rows_sum + sum(self._write(connection, write) for write in writes)
             ) % ROWS_MODULUS
+            for table in tables:
+                self._keys[table].settle_if_many(connection)
             connection.execute(_UPDATE_META, (rows_sum, generation))
             connection.execute("COMMIT")
             self.generation, self._rows_sum = generation, rows_sum
@@ -191,19 +197,28 @@ class Store:
     def _write(self, connection: apsw.Connection, write: Write) -> int:
         """One write; returns by how much it changes the sum of all rows."""
         table, key = write.table, write.key
+        keys = self._keys[table]
+        place = keys.find(connection, key)
         if isinstance(write, Erase):
-            gone = _sum_at(connection, table, key)
-            connection.execute(f'DELETE FROM "{table}" WHERE key = ?', (key,))
+            if place is None:
+                return 0
+            _, gone = _row_at(connection, table, key, place)
+            connection.execute(f'DELETE FROM "{table}" WHERE place = ?', (place,))
+            keys.forget(connection, key)
             return -gone
         added = row_sum(table, key, write.value)
-        if _insert(connection, table, key, write.value, added):
+        if place is None:
+            row = (keys.add(key), key, write.value, added)
+            connection.execute(f'INSERT INTO "{table}" VALUES (?, ?, ?, ?)', row)
             return added
+        value, gone = _row_at(connection, table, key, place)
         if write.once:
-            if _select(connection, table, key) != write.value:
+            if value != write.value:
                 raise StoreConflict(table, key)
             return 0
-        gone = _sum_at(connection, table, key)
-        connection.execute(f'REPLACE INTO "{table}" VALUES (?, ?, ?)', (key, write.value, added))
+        connection.execute(
+            f'UPDATE "{table}" SET value = ?, sum = ? WHERE place = ?', (write.value, added, place)
+        )
         return added - gone
 
     def get(self, table: str, key: bytes) -> bytes | None:
@@ -211,7 +226,8 @@ class Store:
         self._check_tables((table,))
         connection = self._usable()
         try:
-            return _select(connection, table, key)
+            place = self._keys[table].find(connection, key)
+            return None if place is None else _row_at(connection, table, key, place)[0]
         except apsw.Error as error:
             raise self._poison(error) from error
 
@@ -229,22 +245,30 @@ class Store:
         return self._scan_pages(table, prefix, start)
 
     def _scan_pages(self, table: str, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-        query = f'SELECT key, value, sum FROM "{table}" WHERE key >= ? ORDER BY key LIMIT {_SCAN_ROWS}'
-        rows = self._read(query, start)
+        rows = self._page(table, start)
         while rows:
-            for key, value, found in rows:
-                if found != row_sum(table, key, value):
-                    raise self._poison(row_damage(table, key))
+            for key, value in rows:
                 if not key.startswith(prefix):
                     return
                 yield key, value
-            rows = self._read(query, rows[-1][0] + b"\0")
+            rows = self._page(table, rows[-1][0] + b"\0")
+
+    def _page(self, table: str, start: bytes) -> list[tuple[bytes, bytes]]:
+        connection = self._usable()
+        try:
+            places = self._keys[table].page(connection, start, _SCAN_ROWS)
+            return [(key, _row_at(connection, table, key, place)[0]) for key, place in places]
+        except apsw.Error as error:
+            raise self._poison(error) from error
 
     def count(self, table: str) -> int:
         """The number of rows of a table; time grows with it."""
         self._check_tables((table,))
-        [(rows,)] = self._read(f'SELECT count(*) FROM "{table}"')
-        return int(rows)
+        connection = self._usable()
+        try:
+            return int(connection.execute(f'SELECT count(*) FROM "{table}"').get)
+        except apsw.Error as error:
+            raise self._poison(error) from error
 
     def backup(self, path: Path) -> None:
         """Write a compact, synced copy to a new private file. A fault removes the copy and poisons nothing.
@@ -293,17 +317,10 @@ class Store:
             raise StoreError(self._fault)
         return self._connection
 
-    def _check_tables(self, names: Iterator[str] | tuple[str, ...]) -> None:
+    def _check_tables(self, names: Iterable[str]) -> None:
         for name in names:
-            if name not in self._tables:
+            if name not in self._keys:
                 raise StoreError(f"{self._path}: no table {name!r}; name it when opening the store")
-
-    def _read(self, query: str, *arguments: bytes) -> list[tuple[Any, ...]]:
-        connection = self._usable()
-        try:
-            return connection.execute(query, arguments).fetchall()
-        except apsw.Error as error:
-            raise self._poison(error) from error
 
     def _poison(self, error: apsw.Error) -> StoreError:
         self._fault = explain(self._path, error)
@@ -313,8 +330,13 @@ class Store:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._load_keys(connection)
         except apsw.Error as error:
             raise self._poison(error) from error
+
+    def _load_keys(self, connection: apsw.Connection) -> None:
+        for keys in self._keys.values():
+            keys.load(connection)
 
     def _note_log_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._log_pages = pages
@@ -338,19 +360,6 @@ class Store:
             except OSError as error:
                 if error.errno != errno.ENOSPC:  # then the log grows with each commit, while there is room
                     raise apsw.IOError(f"the log: {error.strerror}") from error
-
-
-def _sum_at(connection: apsw.Connection, table: str, key: bytes) -> int:
-    for (found,) in connection.execute(f'SELECT sum FROM "{table}" WHERE key = ?', (key,)):
-        return int(found)
-    return 0
-
-
-def _insert(connection: apsw.Connection, table: str, key: bytes, value: bytes, check: int) -> bool:
-    """Insert a row where there is none; was there none?"""
-    query = f'INSERT INTO "{table}" VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING'
-    connection.execute(query, (key, value, check))
-    return connection.changes() == 1
 
 
 def _take_lock(path: Path) -> Lock:
@@ -384,16 +393,6 @@ def _create(path: Path) -> None:
     rename_file(fresh, path)
 
 
-def _make_table(connection: apsw.Connection, name: str) -> None:
-    """Together with its name in the description, so that either without the other is damage."""
-    if TABLE_MARK + name not in read_meta(connection):
-        connection.execute(
-            f'BEGIN; CREATE TABLE "{name}"'
-            "(key BLOB NOT NULL UNIQUE, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;"
-            f"INSERT INTO meta VALUES ('{TABLE_MARK}{name}', 1); COMMIT"
-        )
-
-
 def _check_identity(path: Path, connection: apsw.Connection) -> None:
     """Look before changing anything: this may be somebody else's file, or a later version's."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -424,9 +423,11 @@ def _configure(path: Path, connection: apsw.Connection) -> None:
             raise StoreError(f"{path}: SQLite keeps {name} at {actual}; use the SQLite that comes with apsw")
 
 
-def _select(connection: apsw.Connection, table: str, key: bytes) -> bytes | None:
-    query = f'SELECT value, sum FROM "{table}" WHERE key = ?'
-    rows: list[tuple[Any, ...]] = connection.execute(query, (key,)).fetchall()
-    if rows and rows[0][1] != row_sum(table, key, rows[0][0]):
+def _row_at(connection: apsw.Connection, table: str, key: bytes, place: int) -> tuple[bytes, int]:
+    """The value and the sum of a row that is there; apsw.CorruptError if it is not what was written."""
+    rows: list[tuple[Any, ...]] = connection.execute(
+        f'SELECT value, sum FROM "{table}" WHERE place = ?', (place,)
+    ).fetchall()
+    if not rows or rows[0][1] != row_sum(table, key, rows[0][0]):
         raise row_damage(table, key)
-    return rows[0][0] if rows else None
+    return rows[0][0], rows[0][1]

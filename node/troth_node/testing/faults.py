@@ -20,7 +20,7 @@ from typing import Final, Literal, NoReturn, TypeVar
 
 import apsw
 
-from troth_node.storage import files
+from troth_node.storage import files, keys
 from troth_node.storage import store as store_module
 
 T = TypeVar("T")
@@ -30,6 +30,8 @@ VFS_NAME: Final = "troth-faults"
 FRAME: Final = "a frame leaves"
 #: Checkpoints come after so few pages of log, so that a short run passes through some.
 CHECKPOINT_PAGES: Final = 60
+#: Keys go to the index after so few rows, for the same reason.
+RECENT_ROWS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def install(points: Points) -> None:
     apsw.set_default_vfs(VFS_NAME)
     files.kernel = Kernel(points)
     store_module._CHECKPOINT_PAGES = CHECKPOINT_PAGES  # type: ignore[misc] # noqa: SLF001
+    keys.RECENT_MAX = RECENT_ROWS  # type: ignore[misc]
 
 
 def _name(path: str | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from troth_node.storage import keys
 from troth_node.storage import store as module
 from troth_node.storage.store import Store, StoreError
 from troth_protocol.effects import Persist
@@ -140,12 +141,12 @@ class TestOthers:
         assert "not a Troth store" in refusal(path)
 
     def test_a_newer_format(self, path: Path) -> None:
-        alter(path, "UPDATE meta SET value = 4 WHERE key = 'format'")
-        assert "format 4 is newer than 3; start a newer version" in refusal(path)
+        alter(path, "UPDATE meta SET value = 5 WHERE key = 'format'")
+        assert "format 5 is newer than 4; start a newer version" in refusal(path)
 
     def test_an_older_format(self, path: Path) -> None:
         alter(path, "UPDATE meta SET value = 1 WHERE key = 'format'")
-        assert "format 1 is older than 3; move it away" in refusal(path)
+        assert "format 1 is older than 4; move it away" in refusal(path)
 
     def test_a_directory_in_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "store.sqlite").mkdir()
@@ -249,7 +250,29 @@ def alter(path: Path, statement: str) -> None:
 class TestIndex:
     """Rows are found by an index of their keys, which may rot as rows do."""
 
-    def test_a_key_that_is_flipped_in_the_index_alone_is_noticed(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            """DELETE FROM "entries keys" WHERE key = x'0007'""",
+            """UPDATE "entries keys" SET place = 9 - place WHERE place IN (4, 5)""",
+            """INSERT INTO "entries keys" VALUES (x'ffff', 501)""",
+            """UPDATE meta SET value = value - 1 WHERE key = 'table entries'""",
+            """UPDATE meta SET value = 0 WHERE key = 'table entries'""",
+            """DROP TABLE "entries keys\"""",
+        ],
+    )
+    def test_an_index_of_other_keys_than_its_rows_is_noticed(
+        self, tmp_path: Path, monkeypatch, statement: str
+    ) -> None:
+        monkeypatch.setattr(keys, "RECENT_MAX", ROWS)
+        path = tmp_path / "store.sqlite"
+        with Store.open(path, ["entries"]) as store:
+            store.apply([Persist("entries", number.to_bytes(2, "big"), b"") for number in range(ROWS)])
+        alter(path, statement)
+        assert "damaged; move it away and start again" in refusal(path)
+
+    def test_a_key_that_is_flipped_in_the_index_alone_is_noticed(self, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr(keys, "RECENT_MAX", 41)
         path, key = tmp_path / "store.sqlite", b"a key of forty bytes, found twice on disk"
         with Store.open(path, ["votes"]) as store:
             store.apply([Persist("votes", b"%d" % number, bytes(400)) for number in range(40)])

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import apsw
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from troth_node.storage import files
+from troth_node.storage import keys as index
+from troth_node.storage.keys import RECENT_MAX
 from troth_node.storage.store import Store, StoreConflict, StoreError
 from troth_protocol.effects import Erase, Persist, Write
 
@@ -99,6 +102,15 @@ class TestScan:
         store.apply([put(key, key) for key in reversed(keys)])
         assert [key for key, _ in store.scan("entries")] == keys
 
+    def test_keys_go_to_the_index_in_the_midst_of_a_scan(self, store: Store) -> None:
+        numbers = range(0, 2 * RECENT_MAX, 2)
+        store.apply([put(number.to_bytes(2, "big"), b"") for number in numbers[:-1]])
+        rows = store.scan("entries")
+        found = [next(rows)[0] for _ in range(200)]
+        store.apply([put((601).to_bytes(2, "big"), b""), put(numbers[-1].to_bytes(2, "big"), b"")])
+        found += [key for key, _ in rows]
+        assert found == sorted(number.to_bytes(2, "big") for number in [*numbers, 601])
+
     def test_rows_may_be_written_meanwhile(self, store: Store) -> None:
         store.apply([put(number.to_bytes(2, "big"), b"") for number in range(300)])
         for key, _ in store.scan("entries"):
@@ -121,12 +133,23 @@ WRITES = st.one_of(
 )
 
 
-@given(calls=st.lists(st.lists(WRITES, max_size=8), max_size=8), prefix=KEYS, after=st.none() | KEYS)
+@given(
+    calls=st.lists(st.lists(WRITES, max_size=8), max_size=8),
+    prefix=KEYS,
+    after=st.none() | KEYS,
+    recent_max=st.integers(1, 6) | st.just(RECENT_MAX),
+)
 def test_a_store_is_a_sorted_map_with_whole_transactions(
-    tmp_path_factory: pytest.TempPathFactory, calls: list[list[Write]], prefix: bytes, after: bytes | None
+    tmp_path_factory: pytest.TempPathFactory,
+    calls: list[list[Write]],
+    prefix: bytes,
+    after: bytes | None,
+    recent_max: int,
 ) -> None:
+    """However soon the keys of its rows go to the index."""
     model: dict[bytes, bytes] = {}
-    with Store.open(tmp_path_factory.mktemp("store") / "store.sqlite", ["entries"]) as store:
+    path = tmp_path_factory.mktemp("store") / "store.sqlite"
+    with mock.patch.object(index, "RECENT_MAX", recent_max), Store.open(path, ["entries"]) as store:
         for writes in calls:
             after_call = applied(model, writes)
             if after_call is None:
@@ -138,6 +161,10 @@ def test_a_store_is_a_sorted_map_with_whole_transactions(
             assert list(store.scan("entries")) == sorted(model.items())
         expected = [key for key in sorted(model) if key.startswith(prefix) and (after is None or key > after)]
         assert [key for key, _ in store.scan("entries", prefix, after)] == expected
+    with Store.open(path, ["entries"]) as store:
+        assert list(store.scan("entries")) == sorted(model.items())
+        assert all(store.get("entries", key) == value for key, value in model.items())
+        assert store.get("entries", b"never there") is None
 
 
 def applied(model: dict[bytes, bytes], writes: list[Write]) -> dict[bytes, bytes] | None:
