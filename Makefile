@@ -1,6 +1,5 @@
 # Everything a person does here. The first target that needs it sets the project up in .venv, once.
 
-PYTHON ?= python3
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help swarm test lint format lock vectors bench clean run dev
