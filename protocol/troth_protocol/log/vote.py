@@ -10,7 +10,7 @@ from troth_protocol.errors import Invalid
 from troth_protocol.log.committee import MEMBERS_MAX, Committee
 from troth_protocol.wire.codec import pack
 from troth_protocol.wire.crypto import CACHED_VERDICTS, KeyPair, preimage, verify
-from troth_protocol.wire.merkle import branches, leaf_hash, root, root_from_branch
+from troth_protocol.wire.merkle import leaf_hash, root_and_branches, root_from_branch
 from troth_protocol.wire.schema import EPOCH, HASH, ID, SIGNATURE, Record, many, nested, uint
 
 VOTE_DOMAIN = "troth/vote/1"
@@ -83,12 +83,11 @@ def sign_votes(
     member = committee.index(keys.public)
     if member is None or len(entries) > BATCH_MAX:
         raise ValueError("only a member votes, at most 256 at a time")
-    leaves = [leaf_hash(entry) for entry in entries]
-    top = root(leaves)
+    top, branches = root_and_branches(list(map(leaf_hash, entries)), range(len(entries)))
     signature = keys.sign(_message(network, epoch, committee.digest, top))
     return [
-        Vote(member, top, index, len(leaves), tuple(branch), signature)
-        for index, branch in enumerate(branches(leaves))
+        Vote(member, top, index, len(entries), tuple(branch), signature)
+        for index, branch in enumerate(branches)
     ]
 
 

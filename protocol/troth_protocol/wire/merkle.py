@@ -6,7 +6,7 @@ and a node without a right neighbour rises as it is. Sources: RFC 6962 section 2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -30,7 +30,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root(leaves: Sequence[bytes]) -> bytes:
     """The root over leaf hashes, in order; H("") of no leaves; the leaf hash itself of one."""
-    return _levels(leaves)[-1][0] if leaves else EMPTY_ROOT
+    return root_and_branches(leaves, ())[0]
 
 
 def branch(leaves: Sequence[bytes], index: int) -> list[bytes]:
@@ -39,10 +39,10 @@ def branch(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return _climb(_levels(leaves), index)
 
 
-def branches(leaves: Sequence[bytes]) -> list[list[bytes]]:
-    """The branch of every leaf, in order: O(n log n) for all of them together."""
+def root_and_branches(leaves: Sequence[bytes], indices: Iterable[int]) -> tuple[bytes, list[list[bytes]]]:
+    """The root, and the branches of the leaves at these places: each node is hashed once for all of them."""
     levels = _levels(leaves)
-    return [_climb(levels, index) for index in range(len(leaves))]
+    return levels[-1][0] if leaves else EMPTY_ROOT, [_climb(levels, index) for index in indices]
 
 
 def root_from_branch(leaf: bytes, index: int, size: int, branch: Sequence[bytes]) -> bytes:

@@ -11,7 +11,7 @@ from troth_protocol.log.state import TOTALS_KEY, State, Totals
 from troth_protocol.wire.chunks import CHUNK_BYTES, Chunks, pack_rows
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import digest
-from troth_protocol.wire.merkle import branch, branches, leaf_hash, node_hash, root
+from troth_protocol.wire.merkle import branch, leaf_hash, node_hash, root
 
 from .common import TOKEN, Case, Json, cases, hexed, hexes, invalid, keys, plain, tried, valid
 
@@ -58,7 +58,7 @@ def _shared() -> Case:
 def _bad_branches() -> list[Case]:
     leaves = _leaves(7)
     good = {key: item for key, item in _place(7, 5).items() if key != "name"}
-    path = branches(leaves)[5]
+    path = branch(leaves, 5)
     node = node_hash(leaves[4], leaves[5])
     last = _place(5, 4)
     return tried(

@@ -10,10 +10,10 @@ from troth_protocol.errors import Invalid
 from troth_protocol.wire.merkle import (
     EMPTY_ROOT,
     branch,
-    branches,
     leaf_hash,
     node_hash,
     root,
+    root_and_branches,
     root_from_branch,
 )
 
@@ -81,7 +81,7 @@ def test_roots_known_from_certificate_transparency(size):
 def test_empty_tree():
     assert root([]) == EMPTY_ROOT
     assert EMPTY_ROOT.hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert branches([]) == []
+    assert root_and_branches([], ()) == (EMPTY_ROOT, [])
 
 
 def test_one_leaf_is_its_own_root():
@@ -102,7 +102,8 @@ def branch_length(index: int, size: int) -> int:
 def test_root_and_branches_are_rfc_6962_s(inputs):
     leaves = [leaf_hash(data) for data in inputs]
     assert root(leaves) == mth(inputs)
-    assert branches(leaves) == [path(m, inputs) for m in range(len(inputs))]
+    everything = range(len(inputs))
+    assert root_and_branches(leaves, everything) == (mth(inputs), [path(m, inputs) for m in everything])
 
 
 @given(places)
@@ -110,7 +111,7 @@ def test_every_branch_leads_to_the_root(place):
     size, index = place
     leaves = tree(size)
     proof = branch(leaves, index)
-    assert proof == branches(leaves)[index]
+    assert root_and_branches(leaves, [index]) == (root(leaves), [proof])
     assert len(proof) == branch_length(index, size)
     assert root_from_branch(leaves[index], index, size, proof) == root(leaves)
 
