@@ -60,6 +60,7 @@ from troth_protocol.wire.messages import (
     Submit,
     Trade,
     VoteFor,
+    Votes,
     WantCards,
     WantChunk,
     WantDocument,
@@ -122,6 +123,7 @@ class Core:
             Hello: self._on_hello,
             Submit: self._on_submit,
             VoteFor: self._on_vote,
+            Votes: self._on_votes,
             Refuse: self._on_refuse,
             Certified: self._on_certified,
             StoredAck: self._on_stored,
@@ -387,6 +389,9 @@ class Core:
     def _on_vote(self, peer: bytes, message: VoteFor) -> None:
         if self.author.awaits(message.entry):
             self.author.voted(peer, message.entry, VOTE.decode(message.vote))
+
+    def _on_votes(self, peer: bytes, message: Votes) -> None:
+        self.author.voted_together(peer, message)
 
     def _on_refuse(self, peer: bytes, message: Refuse) -> None:
         if message.missing and self.chain.committee.index(peer) is not None:

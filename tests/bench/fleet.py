@@ -12,8 +12,9 @@ from troth_protocol.effects import Rows
 from troth_protocol.log.author import Author
 from troth_protocol.log.book import LogBook
 from troth_protocol.log.ops import Op
-from troth_protocol.log.vote import Vote
+from troth_protocol.log.vote import Vote, open_batch
 from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.messages import Votes
 
 
 class Fleet:
@@ -80,9 +81,21 @@ class Fleet:
         log = self._log_of.get(entry)
         if log is not None:
             self.authors[log].voted(peer, entry, vote)
-            if self.authors[log]._flight is None:
-                self._due.add(log)
-                self._on_free(log)
+            self._go_on(log)
+
+    def voted_together(self, peer: bytes, batch: Votes) -> None:
+        """Votes for a whole batch arrived: its signature is checked once for all logs."""
+        book = self.authors[0].book
+        if book is not None:
+            for entry, vote in open_batch(batch, peer, self.awaits, book.network, book.epoch, book.committee):
+                log = self._log_of[entry]
+                self.authors[log]._count(book, self.authors[log]._flight, vote)
+                self._go_on(log)
+
+    def _go_on(self, log: int) -> None:
+        if self.authors[log]._flight is None:
+            self._due.add(log)
+            self._on_free(log)
 
     def stored(self, peer: bytes, entries: tuple[bytes, ...]) -> None:
         """Store-acks arrived."""

@@ -13,6 +13,7 @@ from troth_protocol.close.pace import HOLD_MS, HOLDS_MAX
 from troth_protocol.core import SUPPLY_MAX, Core, EpochOpened, PeerHello, Profile, Traded
 from troth_protocol.effects import Persist
 from troth_protocol.log.author import Finalized
+from troth_protocol.log.entry import load_entry
 from troth_protocol.log.keep import epoch_key
 from troth_protocol.log.ops import Bond, Transfer
 from troth_protocol.log.payee import Credited
@@ -33,6 +34,7 @@ from troth_protocol.wire.messages import (
     Submit,
     Trade,
     VoteFor,
+    Votes,
     WantCards,
 )
 
@@ -107,6 +109,36 @@ def test_an_entry_that_has_a_vote_is_answered_with_the_same_vote_again(stage):
         stage.say(EMIL, ALMA, Submit(entry.data))
     first, again = stage.mails(VoteFor, ALMA)
     assert (first.target, first.payload) == (again.target, again.payload) == (EMIL, first.payload)
+
+
+def test_a_gateway_that_hands_in_entries_of_others_gets_its_batches_whole(stage):
+    """Two entries reach each witness before it signs: the gateway's own becomes final by votes in one message."""
+    number = pay(stage)
+    stage.flush(EMIL)
+    [data] = {mail.message.entry for mail in stage.mails(Submit, EMIL)}
+    stage.lose()
+    other = stage.entry(DAVE, Bond(1, "agent"))
+    for witness in (ALMA, BRUNO, CARLA, DAVE):
+        for entry in (data, other.data):
+            stage.core(witness).frame(stage.key(EMIL), MESSAGES.encode(Submit(entry)))
+        stage.flush(witness)
+    assert not stage.mails(VoteFor)
+    assert [(mail.source, mail.target) for mail in stage.mails(Votes)] == [
+        (witness, EMIL) for witness in (ALMA, BRUNO, CARLA, DAVE)
+    ]
+    stage.settle()
+    assert [event.number for event in stage.notices(EMIL, Finalized)] == [number]
+    assert stage.faults(EMIL) == []
+
+
+def test_a_bad_batch_of_votes_is_its_senders_fault_and_one_that_nobody_awaits_is_not(stage):
+    entry = stage.entry(EMIL, Bond(1, "agent"))
+    stage.say(ALMA, EMIL, Votes((entry.id, digest(b"x")), bytes(64)))
+    assert stage.faults(EMIL) == []
+    stage.submit(EMIL, Bond(1, "agent"))
+    under_way = next(mail.message for mail in stage.mails(Submit, EMIL))
+    stage.say(ALMA, EMIL, Votes((load_entry(under_way.entry, stage.genesis.network()).id,), bytes(64)))
+    assert stage.faults(EMIL) == ["bad_signature"]
 
 
 # Epochs

@@ -16,9 +16,11 @@ from troth_protocol.log.entry import HEADER, load_entry, make_entry
 from troth_protocol.log.ops import OPS
 from troth_protocol.log.rows import Question
 from troth_protocol.log.state import genesis_state
-from troth_protocol.log.vote import CERTIFICATE, VOTE, sign_votes, verify_certificate, verify_vote
+from troth_protocol.log.vote import CERTIFICATE, VOTE, open_batch, sign_votes, verify_certificate, verify_vote
 from troth_protocol.wire.codec import decode, encode
 from troth_protocol.wire.crypto import KeyPair
+from troth_protocol.wire.merkle import leaf_hash, root
+from troth_protocol.wire.messages import MESSAGES, Votes
 
 # Genesis
 
@@ -142,16 +144,19 @@ def check_batch(case):
     assert made[0].signature == unhex(case["signature"])
     assert ed25519_reference.is_valid(committee.members[made[0].member].key, signed, unhex(case["signature"]))
     for shown in case["votes"]:
-        entry = unhex(shown["entry"])
-        vote = check_vote(case | shown)
-        assert vote == made[entries.index(entry)]
-        fields = {key: shown[key] for key in ("member", "index", "size")}
-        blobs = {
-            "root": unhex(shown["root"]),
-            "branch": unhexes(shown["branch"]),
-            "signature": unhex(shown["signature"]),
-        }
-        assert decode(unhex(shown["bytes"])) == fields | blobs
+        assert check_shown(case, shown) == made[entries.index(unhex(shown["entry"]))]
+
+
+def check_shown(case, shown):
+    """A vote's bytes are what its fields say, and it is valid."""
+    fields = {key: shown[key] for key in ("member", "index", "size")}
+    blobs = {
+        "root": unhex(shown["root"]),
+        "branch": unhexes(shown["branch"]),
+        "signature": unhex(shown["signature"]),
+    }
+    assert decode(unhex(shown["bytes"])) == fields | blobs
+    return check_vote(case | shown)
 
 
 def check_vote(case):
@@ -161,9 +166,21 @@ def check_vote(case):
     return vote
 
 
+def check_votes(case):
+    network, committee = unhex(case["network"]), load_committee(unhex(case["witness_set"]))
+    batch, awaited = MESSAGES.decode(unhex(case["bytes"])), set(unhexes(case["awaited"]))
+    found = open_batch(batch, unhex(case["peer"]), awaited.__contains__, network, case["epoch"], committee)
+    assert batch == Votes(tuple(unhexes(case["entries"])), batch.signature)
+    leaves = [leaf_hash(entry) for entry in batch.entries]
+    assert (leaves, root(leaves)) == (unhexes(case["leaves"]), unhex(case["root"]))
+    shown = [(unhex(shown["entry"]), check_shown(case, shown)) for shown in case["votes"]]
+    assert found == shown
+    assert all(vote.root == root(leaves) for _, vote in found)
+
+
 @cases("votes.json")
 def test_votes(name, case):
-    judge({"batch": check_batch, "vote": check_vote}, case)
+    judge({"batch": check_batch, "vote": check_vote, "votes": check_votes}, case)
 
 
 def check_certificate(case):

@@ -27,7 +27,7 @@ from troth_protocol.log.state import State, genesis_state
 from troth_protocol.log.vote import VOTE
 from troth_protocol.wire.codec import Value
 from troth_protocol.wire.crypto import KeyPair, digest
-from troth_protocol.wire.messages import MESSAGES, Refuse, SealMsg, StoredAck, VoteFor
+from troth_protocol.wire.messages import MESSAGES, Refuse, SealMsg, StoredAck, VoteFor, Votes
 
 #: A submission's ops share an entry: its room, and what a reveal takes beside two bytes of framing per probability.
 ENTRY_BYTES: Final = 100_000
@@ -80,6 +80,8 @@ class LightNode:
             match message:
                 case VoteFor():
                     self.author.voted(peer, message.entry, VOTE.decode(message.vote))
+                case Votes():
+                    self.author.voted_together(peer, message)
                 case StoredAck() if message.epoch == self.checkpoint.epoch + 1:
                     self.author.stored(peer, message.entries)
                 case SealMsg():

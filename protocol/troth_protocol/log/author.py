@@ -18,10 +18,10 @@ from troth_protocol.log.keep import epoch_key, keep, place_key
 from troth_protocol.log.ops import OPS, Op, Resume
 from troth_protocol.log.patience import Patience
 from troth_protocol.log.payee import payees
-from troth_protocol.log.vote import Certificate, Vote, verify_vote
+from troth_protocol.log.vote import Certificate, Vote, open_batch, verify_vote
 from troth_protocol.wire.codec import Value, pack
 from troth_protocol.wire.crypto import KeyPair
-from troth_protocol.wire.messages import Certified, Submit
+from troth_protocol.wire.messages import Certified, Submit, Votes
 
 #: Room for ops in an entry of 128 KiB, beside 256 deps and the header: the largest evidence must fit.
 BODY_MAX_BYTES = 116 * 1024
@@ -231,6 +231,16 @@ class Author:
         if book.committee.index(peer) != vote.member:
             return
         verify_vote(vote, entry, book.network, book.epoch, book.committee)
+        self._count(book, flight, vote)
+
+    def voted_together(self, peer: bytes, batch: Votes) -> None:
+        """Votes for a whole batch arrived. Raises Invalid for a bad one: duplicate, bad_signature."""
+        flight, book = self._flight, self.book
+        if flight is not None and book is not None:
+            for _, vote in open_batch(batch, peer, self.awaits, book.network, book.epoch, book.committee):
+                self._count(book, flight, vote)
+
+    def _count(self, book: LogBook, flight: _Flight, vote: Vote) -> None:
         flight.votes[vote.member] = vote
         if book.committee.weigh(flight.votes) >= book.committee.quorum:
             self._certify(book, flight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -11,6 +11,7 @@ from troth_protocol.log.committee import MEMBERS_MAX, Committee
 from troth_protocol.wire.codec import pack
 from troth_protocol.wire.crypto import CACHED_VERDICTS, KeyPair, preimage, verify
 from troth_protocol.wire.merkle import leaf_hash, root_and_branches, root_from_branch
+from troth_protocol.wire.messages import Votes
 from troth_protocol.wire.schema import EPOCH, HASH, ID, SIGNATURE, Record, many, nested, uint
 
 VOTE_DOMAIN = "troth/vote/1"
@@ -108,6 +109,34 @@ def verify_vote(vote: Vote, entry: bytes, network: bytes, epoch: int, committee:
     key = committee.members[vote.member].key
     if not _is_signed(key, network, epoch, committee.digest, vote.root, vote.signature):
         raise Invalid("bad_signature", f"vote of witness {vote.member}")
+
+
+def open_batch(
+    batch: Votes,
+    peer: bytes,
+    awaits: Callable[[bytes], bool],
+    network: bytes,
+    epoch: int,
+    committee: Committee,
+) -> list[tuple[bytes, Vote]]:
+    """Each entry of a peer's batch that is awaited, with its vote; none if the peer is no member.
+
+    The one signature is checked, so the votes are valid. Raises Invalid, if any entry is awaited: duplicate,
+    bad_signature.
+    """
+    member, size = committee.index(peer), len(batch.entries)
+    places = [place for place, entry in enumerate(batch.entries) if awaits(entry)]
+    if member is None or not places:
+        return []
+    if len(set(batch.entries)) < size:
+        raise Invalid("duplicate", "an entry twice in one batch")
+    top, branches = root_and_branches(list(map(leaf_hash, batch.entries)), places)
+    if not _is_signed(peer, network, epoch, committee.digest, top, batch.signature):
+        raise Invalid("bad_signature", f"batch of witness {member}")
+    return [
+        (batch.entries[place], Vote(member, top, place, size, tuple(branch), batch.signature))
+        for place, branch in zip(places, branches, strict=True)
+    ]
 
 
 def is_vote_of(key: bytes, vote: Vote, entry: bytes, network: bytes, epoch: int, set_digest: bytes) -> bool:

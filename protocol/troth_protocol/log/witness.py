@@ -6,6 +6,7 @@ acks leave at `flush`, the lock with the vote in front of them, so one synced wr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -18,7 +19,7 @@ from troth_protocol.log.ops import Unlock
 from troth_protocol.log.rows import Claim, Lock
 from troth_protocol.log.vote import BATCH_MAX, VOTE, Certificate, Vote, sign_votes
 from troth_protocol.wire.crypto import KeyPair, digest
-from troth_protocol.wire.messages import ITEMS_MAX, Refuse, StoredAck, VoteFor
+from troth_protocol.wire.messages import ITEMS_MAX, Refuse, StoredAck, VoteFor, Votes
 
 #: Who is told of two headers at one place of a log.
 OnFork: TypeAlias = Callable[[SignedHeader, SignedHeader], None]
@@ -43,7 +44,7 @@ class Witness:
         self._asked: dict[bytes, bytes] = {}
         self._acks: dict[bytes, list[bytes]] = {}
         self._known: dict[bytes, bytes] = {}
-        self._votes_by_data: dict[bytes, VoteFor] = {}
+        self._voted: dict[bytes, bytes] = {}
 
     def restore_from(self, rows: Rows) -> None:
         """Take back every vote of the epoch that is on disk, at start. Raises Invalid for a damaged row."""
@@ -99,10 +100,10 @@ class Witness:
 
     def is_voted(self, peer: bytes, data: bytes) -> bool:
         """Answer, without another look, bytes that have a vote."""
-        vote = self._votes_by_data.get(data)
-        if vote is not None:
-            self.out.send(peer, vote)
-        return vote is not None
+        entry = self._voted.get(data)
+        if entry is not None:
+            self._send_vote(peer, entry)
+        return entry is not None
 
     def _occupant(self, place: tuple[bytes, int]) -> Entry | None:
         if place in self.locks:
@@ -114,7 +115,10 @@ class Witness:
         if locked.id != entry.id:
             self._fork(peer, entry, locked)
         elif entry.id in self.votes:
-            self.out.send(peer, VoteFor(entry.id, VOTE.encode(self.votes[entry.id])))
+            self._send_vote(peer, entry.id)
+
+    def _send_vote(self, peer: bytes, entry: bytes) -> None:
+        self.out.send(peer, VoteFor(entry, VOTE.encode(self.votes[entry])))
 
     def _fork(self, peer: bytes, entry: Entry, locked: Entry) -> None:
         self._note_fork(entry, locked)
@@ -197,15 +201,25 @@ class Witness:
 
     def _sign(self, batch: list[Entry]) -> None:
         book = self.book
-        votes = sign_votes(self.keys, book.network, book.epoch, book.committee, [entry.id for entry in batch])
-        answers = [VoteFor(entry.id, VOTE.encode(vote)) for entry, vote in zip(batch, votes, strict=True)]
-        for entry, vote, answer in zip(batch, votes, answers, strict=True):
+        ids = [entry.id for entry in batch]
+        votes = sign_votes(self.keys, book.network, book.epoch, book.committee, ids)
+        rows = [VOTE.encode(vote) for vote in votes]
+        for entry, vote, row in zip(batch, votes, rows, strict=True):
             key = place_key(book.epoch, entry.header.author, entry.header.seq)
-            self.out.persist("votes", key, pack_vote(entry, answer.vote), once=True)
+            self.out.persist("votes", key, pack_vote(entry, row), once=True)
             self.votes[entry.id] = vote
-        for entry, answer in zip(batch, answers, strict=True):
-            self._votes_by_data[entry.data] = answer
-            self.out.send(self._asked.pop(entry.id), answer)
+            self._voted[entry.data] = entry.id
+        self._answer(ids, rows, votes[0].signature)
+
+    def _answer(self, ids: list[bytes], rows: list[bytes], signature: bytes) -> None:
+        """A batch as one message to whoever asked for two of its entries, and half of it; or vote by vote."""
+        askers = [self._asked.pop(entry) for entry in ids]
+        whole = [peer for peer, count in Counter(askers).items() if count >= 2 and 2 * count >= len(ids)]
+        if whole:
+            self.out.tell(whole, Votes(tuple(ids), signature))
+        for peer, entry, row in zip(askers, ids, rows, strict=True):
+            if peer not in whole:
+                self.out.send(peer, VoteFor(entry, row))
 
     def stop(self) -> None:
         """Freeze: no vote of this epoch is signed from now on; storing and serving go on."""

@@ -59,6 +59,14 @@ class VoteFor:
 
 
 @dataclass(frozen=True, slots=True)
+class Votes:
+    """A witness's votes for all entries of a batch, for whoever asked for half of them or more."""
+
+    entries: tuple[bytes, ...]
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """A witness does not vote: why, what it misses, or the entry it voted for at that place."""
 
@@ -282,6 +290,7 @@ Message: TypeAlias = (
     Hello
     | Submit
     | VoteFor
+    | Votes
     | Refuse
     | Certified
     | StoredAck
@@ -325,6 +334,7 @@ _TABLE: Mapping[type[Message], tuple[str, dict[str, Kind]]] = {
     ),
     Submit: ("submit", {"entry": _OBJECT}),
     VoteFor: ("vote", {"entry": ID, "vote": blob(1024)}),
+    Votes: ("votes", {"entries": many(ID, 256, 1), "signature": SIGNATURE}),
     Refuse: (
         "refuse",
         {

@@ -7,10 +7,19 @@ from dataclasses import replace
 from typing import Final
 
 from troth_protocol.log.committee import Committee, Member
-from troth_protocol.log.vote import CERTIFICATE, VOTE, VOTE_DOMAIN, Certificate, Vote, sign_votes
+from troth_protocol.log.vote import (
+    CERTIFICATE,
+    VOTE,
+    VOTE_DOMAIN,
+    Certificate,
+    Vote,
+    open_batch,
+    sign_votes,
+)
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.crypto import KeyPair, digest, preimage
-from troth_protocol.wire.merkle import leaf_hash
+from troth_protocol.wire.merkle import leaf_hash, root
+from troth_protocol.wire.messages import MESSAGES, Votes
 
 from .common import (
     NETWORK,
@@ -152,6 +161,83 @@ def _bad_votes() -> list[tuple[str, str, bytes]]:
     return [(code, what, VOTE.encode(vote)) for code, what, vote in votes] + fields
 
 
+def _together(name: str, entries: Sequence[bytes], **other: Json) -> Votes:
+    """The votes of one witness for a batch in one message; `other` as in `vote_of`."""
+    return Votes(tuple(entries), vote_of(name, entries, **other).signature)
+
+
+def _opened(name: str, voter: str, batch: Votes, awaited: Sequence[bytes]) -> Case:
+    """What a receiver makes of a batch, with the leaves and the root in between."""
+    peer = keys(voter).public
+    found = open_batch(batch, peer, set(awaited).__contains__, NETWORK, EPOCH, SET)
+    leaves = [leaf_hash(entry) for entry in batch.entries]
+    return valid(
+        name,
+        check="votes",
+        **setting(),
+        peer=peer.hex(),
+        awaited=hexes(awaited),
+        bytes=hexed(MESSAGES.encode(batch)),
+        entries=hexes(batch.entries),
+        leaves=hexes(leaves),
+        root=root(leaves).hex(),
+        votes=[
+            {"entry": entry.hex(), "bytes": VOTE.encode(vote).hex(), **_shown(vote)} for entry, vote in found
+        ],
+    )
+
+
+def _good_batches() -> list[Case]:
+    two, five, most = _entries(2), _entries(5), _entries(256)
+    spoilt = replace(_together("dora", two), signature=bytes(64))
+    return [
+        _opened(
+            "one entry in one message: its vote has no branch", "dora", _together("dora", two[:1]), two[:1]
+        ),
+        _opened("two entries in one message", "emil", _together("emil", two), two),
+        _opened(
+            "five entries, three of them awaited", "fay", _together("fay", five), [*five[2:], ENTRY[::-1]]
+        ),
+        _opened("256 entries, the last awaited", "gil", _together("gil", most), most[-1:]),
+        _opened("two entries, none awaited: nothing is counted", "dora", _together("dora", two), five[2:]),
+        _opened("two entries from no member: nothing is counted", "alma", spoilt, two),
+    ]
+
+
+def _bad_batches() -> list[Case]:
+    entries = _entries(3)
+    good = _together("dora", entries)
+    batches: list[tuple[str, str, Votes]] = [
+        ("duplicate", "an entry twice", _together("dora", [*entries, ENTRY])),
+        ("duplicate", "a batch of one entry, twice", _together("dora", [ENTRY, ENTRY])),
+        ("bad_signature", "the entries in another order", replace(good, entries=good.entries[::-1])),
+        ("bad_signature", "an entry left out", replace(good, entries=good.entries[:2])),
+        ("bad_signature", "an entry added", replace(good, entries=(*good.entries, digest(b"another")))),
+        ("bad_signature", "of another member", _together("emil", entries)),
+        ("bad_signature", "of another epoch", _together("dora", entries, epoch=EPOCH + 1)),
+        ("bad_signature", "of another network", _together("dora", entries, network=OTHER_NETWORK)),
+        ("bad_signature", "of another witness set", _together("dora", entries, committee=committee([1] * 4))),
+        ("bad_signature", "of one entry alone", replace(good, signature=vote_of("dora").signature)),
+        ("bad_signature", "a bit of it", replace(good, signature=flipped(good.signature, 0))),
+        ("bad_signature", "S + L for S", replace(good, signature=raised_s(good.signature))),
+    ]
+    data = MESSAGES.encode(good)
+    fields: list[tuple[str, str, bytes]] = [
+        ("bad_field", "no entry", changed(data, entries=[])),
+        ("bad_field", "257 entries", changed(data, entries=_entries(257))),
+        ("bad_field", "an id of 33 bytes", changed(data, entries=[ENTRY + b"\x00"])),
+        ("bad_field", "a signature of 63 bytes", changed(data, signature=good.signature[1:])),
+        ("missing_field", "no signature", changed(data, signature=None)),
+        ("unknown_field", "a member", changed(data, member=place("dora"))),
+    ]
+    made = [(code, what, MESSAGES.encode(batch)) for code, what, batch in batches]
+    what_is_known = {**setting(), "peer": keys("dora").public.hex(), "awaited": hexes([ENTRY])}
+    return [
+        invalid(code, f"votes in one message: {what}", check="votes", **what_is_known, bytes=hexed(bad))
+        for code, what, bad in made + fields
+    ]
+
+
 def votes() -> Json:
     """The file votes.json."""
     good = [
@@ -159,12 +245,14 @@ def votes() -> Json:
         _batch("two entries", "emil", 2, [0, 1]),
         _batch("five entries", "fay", 5, [0, 3, 4]),
         _batch("256 entries", "gil", 256, [0, 255]),
+        *_good_batches(),
     ]
     bad = [
         invalid(code, what, check="vote", **setting(), entry=ENTRY.hex(), bytes=hexed(data))
         for code, what, data in _bad_votes()
     ]
-    return cases("Votes (03): one signature over the root of a batch, a branch for each entry.", good, bad)
+    about = "Votes (03): one signature over the root of a batch, a branch for each entry."
+    return cases(about, good, [*bad, *_bad_batches()])
 
 
 def certificate(names: Sequence[str], *, index: int = 0, entries: Sequence[bytes] = (ENTRY,)) -> Certificate:

@@ -17,7 +17,9 @@ from troth_node.replay.simulation import PHASES, Simulation, pacing
 from troth_node.storage.home import STORE_FILE
 from troth_node.testing.world import Faults
 from troth_protocol.errors import TrothError
-from troth_protocol.wire.messages import MESSAGES, SealMsg
+from troth_protocol.log.ops import Bond
+from troth_protocol.log.vote import sign_votes
+from troth_protocol.wire.messages import MESSAGES, SealMsg, Votes
 
 TOKEN = 10**9
 
@@ -180,6 +182,21 @@ def test_a_forged_seal_moves_nobody(write_table):
     node.frame(simulation.replay.witnesses[0].public, MESSAGES.encode(SealMsg(b"\x80", b"\x80")))
     assert node.checkpoint.epoch == 0
     assert "missing_field" in node.problems[0]
+
+
+def test_votes_for_a_whole_batch_count_as_well(write_table):
+    simulation = Simulation(make(write_table()), lambda _: None)
+    simulation.net.open()
+    node = next(iter(simulation.net.light.values()))
+    node.author.submit((Bond(1, "agent"),))
+    node.drain()
+    book, entry = node.author.book, node.author._flight.entry.id
+    for pair in simulation.replay.witnesses:
+        ids = [entry, bytes(32)]
+        vote, _ = sign_votes(pair, book.network, book.epoch, book.committee, ids)
+        node.frame(pair.public, MESSAGES.encode(Votes(tuple(ids), vote.signature)))
+    assert entry in book.stored
+    assert node.problems == []
 
 
 def test_lost_votes_are_asked_for_again(write_table):

@@ -14,9 +14,9 @@ from troth_protocol.errors import FaultBoundBroken, Invalid
 from troth_protocol.evidence import entry_fork, verify_evidence, vote_forks
 from troth_protocol.log.keep import unpack_stored, unpack_vote
 from troth_protocol.log.ops import Bond
-from troth_protocol.log.vote import VOTE, Certificate, verify_certificate
+from troth_protocol.log.vote import VOTE, Certificate, open_batch, verify_certificate
 from troth_protocol.log.witness import Witness
-from troth_protocol.wire.messages import VoteFor
+from troth_protocol.wire.messages import VoteFor, Votes
 
 PEER = bytes(32)
 VARIANTS = 3
@@ -61,8 +61,16 @@ class Seat:
                     raise Violation("a vote lock was overwritten")
                 self.disk[effect.table, effect.key] = effect.value
             else:
-                votes += [m for _, m in sent([effect]) if isinstance(m, VoteFor)]
+                votes += [vote for _, m in sent([effect]) for vote in self.read(m)]
         return votes
+
+    def read(self, message):
+        """The votes in a message, one by one."""
+        if not isinstance(message, Votes):
+            return [message] if isinstance(message, VoteFor) else []
+        net, key = self.net, self.witness.keys.public
+        found = open_batch(message, key, lambda _: True, net.network, 1, net.committee)
+        return [VoteFor(entry, VOTE.encode(vote)) for entry, vote in found]
 
 
 class Schedule:
