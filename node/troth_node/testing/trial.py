@@ -31,7 +31,16 @@ from troth_protocol.log.payee import Credited
 from troth_protocol.log.rows import Account, Offence
 from troth_protocol.wire.codec import decode
 from troth_protocol.wire.crypto import preimage, verify_known
-from troth_protocol.wire.messages import Ballot, Message, ReportMsg, SealVote, StoredAck, Submit, VoteFor
+from troth_protocol.wire.messages import (
+    Ballot,
+    Message,
+    ReportMsg,
+    SealVote,
+    StoredAck,
+    Submit,
+    VoteFor,
+    Votes,
+)
 
 CHAOS_MS: Final = 2_500
 CALM_EPOCHS: Final = 3
@@ -120,9 +129,10 @@ class Recorder:
         match message:
             case VoteFor():
                 self.once((me, "vote", message.entry), message.vote)
-                header = self.headers.get(message.entry)
-                if header is not None:
-                    self.once((me, "place", header.epoch, header.author, header.seq), message.entry)
+                self._place(me, message.entry)
+            case Votes():
+                for voted in message.entries:
+                    self._place(me, voted)
             case StoredAck():
                 assert (me, message.epoch) not in self._reported, "an ack after the own report"
             case ReportMsg():
@@ -142,6 +152,11 @@ class Recorder:
                 self._ballot(me, core, message)
             case _:
                 pass
+
+    def _place(self, me: bytes, entry: bytes) -> None:
+        header = self.headers.get(entry)
+        if header is not None:
+            self.once((me, "place", header.epoch, header.author, header.seq), entry)
 
     def _report(self, me: bytes, message: ReportMsg) -> None:
         header = REPORT_HEADER.decode(message.header)
