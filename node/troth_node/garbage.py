@@ -2,8 +2,8 @@
 
 Reference counts free nearly everything here. The collector of cycles would start after every 700 objects, some ten
 entries, and go again and again over an epoch's log book, which is all alive: a tenth to a sixth of a witness's time.
-So it looks at new objects after every 50,000, and at everything when an epoch has opened, for then the book of the
-one before is gone.
+So it looks at new objects after every 100,000, once, and at everything when an epoch has opened, for then the book of
+the one before is gone.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Final
 
 from troth_protocol.notices import EpochOpened
 
-NEW_OBJECTS: Final = 50_000
+NEW_OBJECTS: Final = 100_000
 #: After so many looks at the new objects, one at the young ones; after so many of those, one at everything.
-YOUNG_EVERY: Final = 20
+YOUNG_EVERY: Final = 1_000
 ALL_EVERY: Final = 1_000
 
 

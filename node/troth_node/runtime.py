@@ -16,6 +16,7 @@ from troth_node.garbage import Collector
 from troth_node.storage.guard import Guard, compare
 from troth_node.storage.home import Home, HomeError
 from troth_node.storage.store import Store
+from troth_node.transport.events import Event, Frame, LinkDown, LinkUp
 from troth_protocol.core import Core, Profile, Restoring
 from troth_protocol.effects import TABLES, Effect, Erase, Notice, Persist, Send, SetTimer, Write
 from troth_protocol.errors import Invalid
@@ -23,7 +24,6 @@ from troth_protocol.genesis import Genesis, load_genesis
 from troth_protocol.market.document import Document
 
 if TYPE_CHECKING:
-    from troth_node.transport.events import Event
     from troth_node.transport.network import Network
 
 SOFTWARE: Final = "troth/0.1.0"
@@ -103,11 +103,14 @@ class Disk:
         The guard counts whatever an older copy of the store must not forget. Raises StorageError: then nothing more
         may be sent, and the process ends.
         """
-        rows = [write for write in writes if isinstance(write, Persist)]
-        is_signed = any(row.once or (row.table == STOPPED and not row.lazy) for row in rows)
-        is_counted = is_signed or any(row.table == ACKNOWLEDGED and not row.lazy for row in rows)
-        is_lazy = all(row.lazy for row in rows)
-        generation = self.store.apply(writes, signed=is_counted, durable=not is_lazy)
+        is_signed = is_counted = is_durable = False
+        for row in writes:
+            if isinstance(row, Persist):
+                is_durable |= not row.lazy
+                is_signed |= row.once or (row.table == STOPPED and not row.lazy)
+                is_counted |= row.table == ACKNOWLEDGED and not row.lazy
+        is_counted |= is_signed
+        generation = self.store.apply(writes, signed=is_counted, durable=is_durable)
         if is_counted:
             self.guard.advance(generation, synced=is_signed)
 
@@ -262,8 +265,6 @@ class Runtime:
             self._carry_out()
 
     def _feed(self, event: Event) -> None:
-        from troth_node.transport.events import Frame, LinkDown, LinkUp  # noqa: PLC0415 - keeps libp2p out
-
         match event:
             case Frame():
                 self.core.frame(event.peer, event.payload)

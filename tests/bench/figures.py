@@ -146,6 +146,7 @@ def targets(loads: Mapping[str, Figures], echo_ratio: float) -> list[Target]:
         ("entries/s, one op, 64 in flight", 600, "64 in flight", "entries_per_s"),
         ("the same, later", 1_500, "64 in flight", "entries_per_s"),
         ("entries/s, one op, 128 in flight, later", 1_500, "128 in flight", "entries_per_s"),
+        ("entries/s, one op, 256 in flight, later", 1_500, "256 in flight", "entries_per_s"),
         ("transfers/s, 64 ops an entry", 20_000, "64 in flight, 64 ops", "transfers_per_s"),
         ("the same, later", 30_000, "64 in flight, 64 ops", "transfers_per_s"),
     )

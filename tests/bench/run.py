@@ -39,6 +39,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 LOADS: Final = (
     Load("64 in flight", payers=1, logs=64, depth=1, ops=1),
     Load("128 in flight", payers=1, logs=128, depth=1, ops=1),
+    Load("256 in flight", payers=1, logs=256, depth=1, ops=1),
     Load("64 in flight, 64 ops", payers=1, logs=64, depth=1, ops=64),
     Load("1 payer, 1 op", payers=1, logs=1, depth=2, ops=1),
     Load("1 payer, 256 ops", payers=1, logs=1, depth=2, ops=256),
@@ -48,7 +49,7 @@ LOADS: Final = (
     Load("64 in flight, payees confirm", payers=1, logs=64, depth=1, ops=1, payees=4),
     Load("64 in flight, across closes", payers=1, logs=64, depth=1, ops=1, close_every_s=1.0),
 )
-QUICK: Final = ("1 payer, 1 op", "64 in flight", "128 in flight", "64 in flight, 64 ops")
+QUICK: Final = ("1 payer, 1 op", "64 in flight", "128 in flight", "256 in flight", "64 in flight, 64 ops")
 PROFILED: Final = Load("64 in flight, profiled", payers=1, logs=64, depth=1, ops=1, is_profiled=True)
 #: Nothing more is begun after this time; a machine with nothing else to do needs two thirds of it.
 BEGIN_LIMIT_S: Final = 95.0

@@ -56,7 +56,7 @@ from troth_node.storage.files import (
     sync_file,
 )
 from troth_node.storage.keys import TABLE_MARK, Keys, make_table
-from troth_protocol.effects import Erase, Write
+from troth_protocol.effects import Erase, Persist, Write
 
 __all__ = ["FORMAT", "Store", "StoreConflict", "StoreError"]
 
@@ -177,9 +177,7 @@ class Store:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._is_syncing = durable
             connection.execute("BEGIN IMMEDIATE")
-            rows_sum = (
-                self._rows_sum + sum(self._write(connection, write) for write in writes)
-            ) % ROWS_MODULUS
+            rows_sum = (self._rows_sum + self._write(connection, writes)) % ROWS_MODULUS
             for table in tables:
                 self._keys[table].settle_if_many(connection)
             connection.execute(_UPDATE_META, (rows_sum, generation))
@@ -194,28 +192,37 @@ class Store:
             raise
         return generation
 
-    def _write(self, connection: apsw.Connection, write: Write) -> int:
-        """One write; returns by how much it changes the sum of all rows."""
+    def _write(self, connection: apsw.Connection, writes: Sequence[Write]) -> int:
+        """Everything in order, new rows together; returns by how much it changes the sum of all rows."""
+        change = 0
+        fresh: dict[str, list[tuple[int, bytes, bytes, int]]] = {}
+        for write in writes:
+            table, key = write.table, write.key
+            keys = self._keys[table]
+            place = keys.find(connection, key)
+            if place is not None:
+                _insert(connection, fresh)  # it may be among them
+                change += self._rewrite(connection, write, place)
+            elif isinstance(write, Persist):
+                added = row_sum(table, key, write.value)
+                fresh.setdefault(table, []).append((keys.add(key), key, write.value, added))
+                change += added
+        _insert(connection, fresh)
+        return change
+
+    def _rewrite(self, connection: apsw.Connection, write: Write, place: int) -> int:
+        """Change or erase a row that is there; returns by how much it changes the sum of all rows."""
         table, key = write.table, write.key
-        keys = self._keys[table]
-        place = keys.find(connection, key)
-        if isinstance(write, Erase):
-            if place is None:
-                return 0
-            _, gone = _row_at(connection, table, key, place)
-            connection.execute(f'DELETE FROM "{table}" WHERE place = ?', (place,))
-            keys.forget(connection, key)
-            return -gone
-        added = row_sum(table, key, write.value)
-        if place is None:
-            row = (keys.add(key), key, write.value, added)
-            connection.execute(f'INSERT INTO "{table}" VALUES (?, ?, ?, ?)', row)
-            return added
         value, gone = _row_at(connection, table, key, place)
+        if isinstance(write, Erase):
+            connection.execute(f'DELETE FROM "{table}" WHERE place = ?', (place,))
+            self._keys[table].forget(connection, key)
+            return -gone
         if write.once:
             if value != write.value:
                 raise StoreConflict(table, key)
             return 0
+        added = row_sum(table, key, write.value)
         connection.execute(
             f'UPDATE "{table}" SET value = ?, sum = ? WHERE place = ?', (write.value, added, place)
         )
@@ -421,6 +428,13 @@ def _configure(path: Path, connection: apsw.Connection) -> None:
         actual = connection.pragma(name)
         if actual != expected:
             raise StoreError(f"{path}: SQLite keeps {name} at {actual}; use the SQLite that comes with apsw")
+
+
+def _insert(connection: apsw.Connection, fresh: dict[str, list[tuple[int, bytes, bytes, int]]]) -> None:
+    """Insert new rows by table, and forget them."""
+    for table, rows in fresh.items():
+        connection.executemany(f'INSERT INTO "{table}" VALUES (?, ?, ?, ?)', rows)
+    fresh.clear()
 
 
 def _row_at(connection: apsw.Connection, table: str, key: bytes, place: int) -> tuple[bytes, int]:

@@ -104,7 +104,11 @@ def verify_vote(vote: Vote, entry: bytes, network: bytes, epoch: int, committee:
     """Check one vote for an entry; Invalid: bad_member, bad_branch, bad_signature."""
     if not 0 <= vote.member < len(committee.members):
         raise Invalid("bad_member", str(vote.member))
-    if root_from_branch(leaf_hash(entry), vote.index, vote.size, vote.branch) != vote.root:
+    _verify_vote(vote, leaf_hash(entry), network, epoch, committee)
+
+
+def _verify_vote(vote: Vote, leaf: bytes, network: bytes, epoch: int, committee: Committee) -> None:
+    if root_from_branch(leaf, vote.index, vote.size, vote.branch) != vote.root:
         raise Invalid("bad_branch", "the branch does not lead to the signed root")
     key = committee.members[vote.member].key
     if not _is_signed(key, network, epoch, committee.digest, vote.root, vote.signature):
@@ -158,7 +162,9 @@ def verify_certificate(
     weight = committee.weigh(vote.member for vote in certificate.votes)
     if weight < committee.quorum:
         raise Invalid("not_enough_weight", f"{weight} of {committee.quorum}")
+    leaf = leaf_hash(certificate.entry)
+    by_member = {vote.member: vote for vote in known}
     for vote in certificate.votes:
-        if vote in known:
-            continue
-        verify_vote(vote, certificate.entry, network, certificate.epoch, committee)
+        found = by_member.get(vote.member)
+        if found is not vote and found != vote:
+            _verify_vote(vote, leaf, network, certificate.epoch, committee)
