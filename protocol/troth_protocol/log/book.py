@@ -75,11 +75,11 @@ class LogBook:
         """Ids of the predecessor and deps that are not stored here."""
         header = entry.header
         _, head = self.head(header.author)
-        wanted = [dep for dep in entry.deps if dep not in self.stored]
+        wanted = tuple(dep for dep in entry.deps if dep not in self.stored) if entry.deps else ()
+        if header.prev == head or header.prev in self.stored:
+            return wanted
         is_first = header.seq <= self.sealed.account(header.author).seq + 1
-        if header.prev != head and header.prev not in self.stored and not is_first:
-            wanted.insert(0, header.prev)
-        return tuple(wanted)
+        return wanted if is_first else (header.prev, *wanted)
 
     def evaluate(self, entry: Entry, *, is_certified: bool = False) -> Delta:
         """Is this entry valid as the next one of its log? A certified one has its inner signatures checked by others.

@@ -115,6 +115,8 @@ class LogView:
 
     def new_credit(self, entry: Entry, dep_deltas: Mapping[bytes, Delta]) -> int:
         """What deps not relied on before pay to this author."""
+        if not entry.deps:
+            return 0
         return sum(dep_deltas[dep].credit_to(self.author) for dep in entry.deps if dep not in self.deps)
 
 
