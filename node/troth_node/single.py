@@ -20,7 +20,6 @@ from troth_node.loader import load_agent
 from troth_node.player import Player
 from troth_node.presence import Presence
 from troth_node.runtime import Disk, Listener, Runtime
-from troth_node.storage.errors import StorageError
 from troth_node.storage.home import Home
 from troth_node.transport.host import ListenError
 from troth_node.transport.mdns import Found, serve_mdns
@@ -60,6 +59,10 @@ class NodeError(TrothError):
     """A node that cannot start or go on; one line that says why."""
 
 
+#: What ends a node with one line; anything else is a mistake of ours, and shows where it happened.
+EXPECTED: Final = (ListenError, ValueError, TrothError)
+
+
 def run_single(settings: NodeSettings) -> None:
     """Run until a stop signal. Raises StorageError, AgentError, NodeError or TrothError, one line each."""
     configure_log(is_json=settings.is_json)
@@ -73,9 +76,11 @@ def run_single(settings: NodeSettings) -> None:
         documents = own_documents(agent)
         runtime = Runtime(disk, network, settings.name, documents, is_restored=settings.is_restored)
         trio.run(_run, settings, network, runtime, agent)
-    except* (ListenError, ValueError) as group:
-        raise NodeError(str(_first(group))) from None
-    except* (TrothError, StorageError) as group:
+    except EXPECTED as error:
+        raise NodeError(str(error)) from None
+    except BaseExceptionGroup as group:
+        if group.split(EXPECTED)[1] is not None:
+            raise
         raise NodeError(str(_first(group))) from None
     finally:
         disk.close()
