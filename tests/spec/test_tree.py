@@ -68,10 +68,8 @@ def bodies() -> dict[str, int]:
 
 def test_no_file_names_a_package_registry() -> None:
     assert not [place for place, line in text_lines() if REGISTRY.search(line[::-1])]
-    hosts = ("crates" + ".io", "deb.debian" + ".org", "golang" + ".org", "npmjs" + ".com", "pypi" + ".org")
-    assert all(
-        REGISTRY.search(f"see https://{host}/x"[::-1]) for host in (*hosts, "files.pythonhosted" + ".org")
-    )
+    hosts = ["oi.setarc", "gro.naibed.bed", "gro.gnalog", "moc.sjmpn", "gro.ipyp", "gro.detsohnohtyp.selif"]
+    assert all(REGISTRY.search(f"x/{host}//:sptth ees") for host in hosts)
 
 
 def test_no_file_names_a_path_of_somebodys_machine() -> None:
