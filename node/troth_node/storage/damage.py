@@ -32,16 +32,15 @@ _LOG_HEADER_BYTES: Final = 32
 
 _TABLES_THERE: Final = "SELECT CAST(name AS BLOB) FROM sqlite_schema WHERE type = 'table'"
 
-_ADVICE: Final[tuple[tuple[type[apsw.Error] | tuple[type[apsw.Error], ...], str], ...]] = (
+_REBUILD: Final = "damaged; move it away and start again: the node rebuilds it from its peers"
+_ADVICE: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.BusyError, "locked by another program; close that program, then start again"),
     (
         apsw.NotADBError,
         "not a Troth store, or its first page is damaged; restore a backup or move the file away",
     ),
-    (
-        (apsw.CorruptError, apsw.SQLError),  # our statements are always the same: then it is the tables
-        "damaged; move it away and start again: the node rebuilds it from its peers",
-    ),
+    (apsw.CorruptError, _REBUILD),
+    (apsw.SQLError, _REBUILD),  # our statements are always the same: then it is the tables that are not
     (apsw.FullError, "the disk is full; free some space, then start again"),
     (apsw.IOError, "the disk failed to read or write; check it, then start again"),
     (apsw.CantOpenError, "cannot be opened; check that the path is a file and yours"),
