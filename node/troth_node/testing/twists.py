@@ -19,7 +19,7 @@ from troth_protocol.core import Core
 from troth_protocol.errors import Invalid
 from troth_protocol.log.entry import Entry, Header, load_entry, make_entry
 from troth_protocol.log.ops import Transfer
-from troth_protocol.log.vote import CERTIFICATE, VOTE, Certificate, Vote, sign_votes
+from troth_protocol.log.vote import BATCH_MAX, CERTIFICATE, VOTE, Certificate, Vote, sign_votes
 from troth_protocol.wire.codec import encode
 from troth_protocol.wire.messages import (
     MESSAGES,
@@ -37,6 +37,7 @@ from troth_protocol.wire.messages import (
     StoredAck,
     Submit,
     VoteFor,
+    Votes,
     WantLog,
 )
 
@@ -130,6 +131,27 @@ def seals_otherwise(world: World, node: SimNode, peer: bytes, payload: bytes) ->
     true = SEAL.decode(message.seal)
     wrong = SEAL.encode(replace(true, state=world.rng.randbytes(32)))
     return ((peer, MESSAGES.encode(SealVote(wrong, sign_seal(node.keys, true.network, wrong)))),)
+
+
+def votes_together(world: World, node: SimNode, peer: bytes, payload: bytes) -> Frames:
+    """Sends whole batches in place of single votes: true ones, and ones in which something is wrong."""
+    message = MESSAGES.decode(payload)
+    votes = node.core.witness.votes if node.core is not None and node.core.witness is not None else {}
+    if not isinstance(message, VoteFor) or message.entry not in votes:
+        return ((peer, payload),)
+    vote, rng = votes[message.entry], world.rng
+    ids = sorted(
+        (entry for entry, other in votes.items() if other.root == vote.root), key=lambda e: votes[e].index
+    )
+    batches = (
+        ids,
+        [*ids, ids[0]],
+        [rng.randbytes(32), *ids],
+        [*ids, *(rng.randbytes(32) for _ in range(BATCH_MAX - len(ids)))],
+        [rng.randbytes(32)],
+    )
+    signature = vote.signature if rng.random() < 0.8 else rng.randbytes(64)
+    return ((peer, MESSAGES.encode(Votes(tuple(rng.choice(batches)), signature))),)
 
 
 def make_lies(style: str) -> Twist:
@@ -309,6 +331,7 @@ TWISTS: Mapping[str, Callable[[], Twist]] = {
     "replays": make_replays,
     "boasts": lambda: boasts,
     "seals_otherwise": lambda: seals_otherwise,
+    "votes_together": lambda: votes_together,
     **{f"lies_{style}": bind(make_lies, style) for style in LIES},
     **{f"commits_{kind}": bind(make_contradicts, kind) for kind in CONTRADICTIONS},
 }
