@@ -1,10 +1,10 @@
 """Where the row of each key stands: an index on disk of all rows but the newest, and those in memory.
 
 Theory of operation. One commit holds rows of many logs, whose keys stand anywhere in the order of keys: an index that
-took each of them at once would have a page to write for nearly every row, three quarters of all that is written. So
-the newest rows are known in memory alone; when there are enough of them, their keys go to the index together, in
-order, many to a page. Rows are numbered as they come (`place`), and the description holds up to which place the index
-goes (the *mark*), so a start finds the rest by reading the end of the table.
+took each of them at once would have a page to write for nearly every row, more than half of the store's log. So the
+newest rows are known in memory alone; when there are enough of them, their keys go to the index together, in order,
+many to a page. Rows are numbered as they come (`place`), and the description holds up to which place the index goes
+(the *mark*), so a start finds the rest by reading the end of the table.
 """
 
 from __future__ import annotations

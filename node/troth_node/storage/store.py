@@ -80,7 +80,7 @@ _PRAGMAS: Final = (
     ("trusted_schema", "OFF", 0),  # a crafted file runs no code
     ("cell_size_check", "ON", 1),  # damage is found sooner
     ("mmap_size", "0", 0),  # an I/O error is an error, not a signal
-    ("cache_size", "-8000", -8_000),  # KiB: room for the index of an epoch, in which keys come anywhere
+    ("cache_size", "-8000", -8_000),  # KiB: room for the indices, in which keys are looked for anywhere
 )
 
 
